@@ -1,0 +1,1 @@
+"""Look at, check and prepare data sets."""

@@ -1,0 +1,1 @@
+"""What a person runs: `python src/tools/NAME.py`, `seglab NAME`."""

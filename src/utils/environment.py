@@ -1,0 +1,47 @@
+"""What must hold before torch, torchvision or mmengine are imported.
+
+Called once by `import seglab`; imports nothing heavy itself, so `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+# Each is a default: what the user has set stays.
+_ENVIRONMENT = {
+    # libgomp's spinning barriers make a step up to 20 times slower when another process
+    # shares the cores; it reads this when torch loads it.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # albumentations asks the network for a newer version at import.
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+
+
+class _BeforeTorchvision(importlib.abc.MetaPathFinder):
+    """Mends torchvision in the moment somebody imports it, and then steps aside."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Run the repair on the first `import torchvision`; never answers for a module."""
+        if fullname == "torchvision":
+            sys.meta_path.remove(self)
+            from seglab.utils.torchvision_repair import repair_torchvision
+
+            repair_torchvision()
+        return None
+
+
+def prepare_environment() -> None:
+    """Set environment defaults and put the torchvision repair in force."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    armed = any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path)
+    if "torchvision" not in sys.modules and not armed:
+        sys.meta_path.insert(0, _BeforeTorchvision())
