@@ -1,0 +1,42 @@
+"""Runtime that every hypothesis shares: hooks, logging, reproducibility."""
+
+default_scope = "mmseg"
+custom_imports = dict(imports=["seglab.mmseg_custom"], allow_failed_imports=False)
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+launcher = "none"
+log_level = "INFO"
+log_processor = dict(by_epoch=True)
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")
+
+# One rule for "best": unrounded mDice on val. The last checkpoint is for resuming.
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=True),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(
+        type="CheckpointHook",
+        interval=1,
+        max_keep_ckpts=1,
+        save_best="val/mDice",
+        rule="greater",
+    ),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+custom_hooks = [
+    dict(type="HistoryHook"),
+    dict(type="ProgressHook", monitor="val/mDice"),
+    dict(
+        type="EarlyStoppingHook", monitor="val/mDice", rule="greater", patience=15, min_delta=0.01
+    ),
+]
+
+# The worker count belongs to the seed: other workers draw other augmentations.
+randomness = dict(seed=0, deterministic=False)
+load_from = None
+resume = False

@@ -1,0 +1,202 @@
+"""What a person sees while training, and the history the curves are drawn from."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process, master_only
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+from tqdm import tqdm
+
+from seglab.utils.io_utils import to_plain, write_text
+
+HISTORY_FILE = "history.jsonl"
+
+
+def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
+    """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none."""
+    path = Path(work_dir) / HISTORY_FILE
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _loss_parts(model: Any) -> dict[str, float]:
+    """The parts of every loss that keeps them (`ComboLoss.parts`), under its owner's name."""
+    parts = {}
+    for name, module in model.named_modules():
+        for part, value in getattr(module, "parts", {}).items():
+            owner = name.split(".loss_decode")[0].replace("_head", "")
+            parts[f"{owner}.loss_{part}"] = _number(value)
+    return parts
+
+
+def _number(value: Any) -> float:
+    """A logged value as a float; losses still carry their graph."""
+    return float(value.detach() if hasattr(value, "detach") else value)
+
+
+@HOOKS.register_module()
+class HistoryHook(Hook):
+    """Writes one record per epoch to `WORK_DIR/history.jsonl`.
+
+    A record holds the epoch, the iteration, the learning rate at its end, the epoch's mean of
+    every training loss, its seconds, and the metrics of its validation, unrounded.
+    """
+
+    # After the hooks that compute, before the checkpoint: a resumed run agrees with its history.
+    priority = "NORMAL"
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = defaultdict(float)
+        self._steps = 0
+        self._started = 0.0
+        self._records: list[dict[str, Any]] = []
+
+    def before_train(self, runner: Any) -> None:
+        """Keep the records of the epochs before the point of resuming."""
+        self._records = [r for r in read_history(runner.work_dir) if r["epoch"] <= runner.epoch]
+
+    def before_train_epoch(self, runner: Any) -> None:  # noqa: ARG002 - mmengine's signature
+        """Start the sums of an epoch."""
+        self._sums.clear()
+        self._steps = 0
+        self._started = time.perf_counter()
+
+    def after_train_iter(
+        self,
+        runner: Any,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Add one step's losses."""
+        for key, value in {**(outputs or {}), **_loss_parts(runner.model)}.items():
+            self._sums[key] += _number(value)
+        self._steps += 1
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Write the record of the epoch's training."""
+        means = {key: total / max(self._steps, 1) for key, total in self._sums.items()}
+        rates = runner.optim_wrapper.get_lr()
+        self._records.append(
+            {
+                "epoch": runner.epoch + 1,
+                "iter": runner.iter,
+                "lr": max(next(iter(rates.values()))),
+                **means,
+                "seconds": time.perf_counter() - self._started,
+            }
+        )
+        self._write(runner)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Add the validation's metrics to the epoch's record."""
+        if self._records:
+            self._records[-1].update(metrics or {})
+            self._write(runner)
+
+    @master_only
+    def _write(self, runner: Any) -> None:
+        lines = [json.dumps(to_plain(record)) for record in self._records]
+        write_text(Path(runner.work_dir) / HISTORY_FILE, "\n".join(lines) + "\n")
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    return str(tqdm.format_interval(seconds))
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """A progress bar with the loss, the validation metric and the time left.
+
+    On a terminal a bar; always one line per epoch with the metric of every class.
+
+    Args:
+        monitor: The metric shown, as the validation names it.
+        per_class: Prefix of the per-class metrics shown after each epoch.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, monitor: str = "val/mDice", per_class: str = "val/Dice/") -> None:
+        self.monitor = monitor
+        self.per_class = per_class
+        self._bar: tqdm[Any] | None = None
+        self._best = (float("-inf"), 0)
+        self._loss = float("nan")
+        self._started = 0.0
+        self._first_iter = 0
+
+    def before_train(self, runner: Any) -> None:
+        """Start the bar where the run starts or resumes."""
+        self._started = time.perf_counter()
+        self._first_iter = runner.iter
+        for record in read_history(runner.work_dir):
+            self._note(record.get(self.monitor), record["epoch"])
+        self._bar = tqdm(
+            total=runner.max_iters,
+            initial=runner.iter,
+            desc="training",
+            unit="step",
+            dynamic_ncols=True,
+            disable=not (sys.stderr.isatty() and is_main_process()),
+        )
+
+    def _note(self, value: float | None, epoch: int) -> None:
+        if value is not None and value > self._best[0]:
+            self._best = (value, epoch)
+
+    def after_train_iter(
+        self,
+        runner: Any,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Move the bar by one step."""
+        loss = _number((outputs or {}).get("loss", float("nan")))
+        # A slow running mean: single batches of a small set jump.
+        self._loss = loss if self._loss != self._loss else 0.9 * self._loss + 0.1 * loss
+        if self._bar is not None:
+            best = f"{self._best[0]:.2f}" if self._best[1] else "-"
+            self._bar.set_postfix_str(f"loss {self._loss:.4f}, best {self.monitor} {best}")
+            self._bar.update()
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Print the epoch's line."""
+        metrics = metrics or {}
+        value = metrics.get(self.monitor, float("nan"))
+        if value == value:
+            self._note(value, runner.epoch)
+        classes = "  ".join(
+            f"{key.removeprefix(self.per_class)} {metric:.2f}"
+            for key, metric in metrics.items()
+            if key.startswith(self.per_class)
+        )
+        elapsed = time.perf_counter() - self._started
+        done = runner.iter - self._first_iter
+        left = elapsed / max(done, 1) * (runner.max_iters - runner.iter)
+        self._say(
+            f"epoch {runner.epoch:>3}/{runner.max_epochs}  loss {self._loss:.4f}  "
+            f"{self.monitor} {value:6.2f}  ({classes})  "
+            f"best {self._best[0]:.2f} in epoch {self._best[1]}  "
+            f"elapsed {_clock(elapsed)}, left {_clock(left)}"
+        )
+
+    @master_only
+    def _say(self, line: str) -> None:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+    def after_train(self, runner: Any) -> None:  # noqa: ARG002
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,102 @@
+"""Load a trained model and run it on images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg.utils import register_all_modules
+from torch import nn
+
+import seglab.mmseg_custom as _registered  # noqa: F401
+from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
+from seglab.utils.config_utils import class_names, take_pretrained
+from seglab.utils.errors import UserError
+
+LabelArray = npt.NDArray[np.uint8]
+
+
+def load_model(config: Config, checkpoint: str | Path, device: str) -> nn.Module:
+    """Build the config's model with a checkpoint's weights, ready for inference.
+
+    Args:
+        config: The config the checkpoint was trained with.
+        checkpoint: A `.pth` or `.safetensors` file.
+        device: 'cpu' or 'cuda'.
+
+    Returns:
+        The model on the device, in evaluation mode.
+
+    Raises:
+        UserError: The checkpoint is missing, damaged, or of another model or other classes.
+    """
+    register_all_modules(init_default_scope=False)
+    init_default_scope("mmseg")
+    take_pretrained(config)  # the checkpoint holds every weight
+    content = load_checkpoint_file(checkpoint)
+    trained = tuple((content.get("meta", {}).get("dataset_meta") or {}).get("classes", ()))
+    if trained and trained != class_names(config):
+        raise UserError(
+            f"checkpoint {checkpoint} was trained for the classes {', '.join(trained)}; the "
+            f"config declares {', '.join(class_names(config))}",
+            "use the config the checkpoint was trained with (config.py beside it)",
+        )
+    model: nn.Module = MODELS.build(config.model)
+    load_weights_into(model, content, checkpoint)
+    return model.to(device).eval()
+
+
+@torch.inference_mode()
+def predict_batch(model: nn.Module, samples: Sequence[dict[str, Any]]) -> list[Any]:
+    """Segment packed samples.
+
+    Args:
+        model: From `load_model`.
+        samples: Each with `inputs`, a (3, H, W) uint8 BGR tensor, and `data_samples`.
+
+    Returns:
+        mmseg's `SegDataSample`s with `pred_sem_seg` set.
+    """
+    batch = {
+        "inputs": [sample["inputs"] for sample in samples],
+        "data_samples": [sample["data_samples"] for sample in samples],
+    }
+    return list(model.test_step(batch))
+
+
+def label_map(sample: Any) -> LabelArray:
+    """The predicted class of each pixel of a `SegDataSample`: (H, W) uint8."""
+    labels: LabelArray = sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+    return labels
+
+
+class ImageSegmenter:
+    """Segments image files of any size.
+
+    Args:
+        model: From `load_model`.
+        image_size: (width, height) the model was trained at; images are scaled to fit into it
+            and the prediction is scaled back. None runs them at their own size.
+    """
+
+    def __init__(self, model: nn.Module, image_size: tuple[int, int] | None) -> None:
+        self.model = model
+        resize = (
+            [dict(type="Resize", scale=image_size, keep_ratio=True)] if image_size is not None else []
+        )
+        self._pipeline = Compose(
+            [dict(type="LoadImageFromFile"), *resize, dict(type="PackSegInputs")]
+        )
+
+    def __call__(self, path: str | Path) -> LabelArray:
+        """The class of each pixel of an image file: (H, W) uint8 at the image's own size."""
+        sample = self._pipeline(dict(img_path=str(path)))
+        return label_map(predict_batch(self.model, [sample])[0])

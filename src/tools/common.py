@@ -1,0 +1,76 @@
+"""What several tools share: arguments, and the checks before any compute."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def new_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """A parser whose help keeps its line breaks and shows examples."""
+    return argparse.ArgumentParser(
+        prog=f"seglab {command}",
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--config`, `--data-root`, `--cfg-options`, `--skip-preflight`, `--debug`."""
+    parser.add_argument("--config", required=True, help="the config, e.g. configs/lite_....py")
+    parser.add_argument(
+        "--data-root", metavar="DIR", help="folder with img/ and labels/; replaces the config's"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the config, e.g. train_cfg.max_epochs=5; +KEY=VALUE adds a new key",
+    )
+    add_debug_argument(parser)
+
+
+def add_debug_argument(parser: argparse.ArgumentParser) -> None:
+    """`--debug`."""
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def add_preflight_argument(parser: argparse.ArgumentParser) -> None:
+    """`--skip-preflight`."""
+    parser.add_argument(
+        "--skip-preflight",
+        action="store_true",
+        help="do not check config and data first (see `seglab check --list`)",
+    )
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto (default) takes a GPU if torch sees one",
+    )
+
+
+def check_before_compute(config: Config, splits: Sequence[str]) -> None:
+    """Check config and data; doubts are printed, faults stop.
+
+    Raises:
+        UserError: There are faults; it lists all of them.
+    """
+    from seglab.data.preflight import raise_on_faults, report, run_preflight
+
+    findings = run_preflight(config, splits)
+    raise_on_faults(findings)
+    if findings:
+        print(report(findings), file=sys.stderr)

@@ -1,0 +1,60 @@
+"""Segment any images: `python src/tools/predict.py --config C --checkpoint K --input FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from seglab.tools.common import add_config_arguments, add_device_argument, new_parser
+
+EXAMPLES = """\
+  python src/tools/predict.py --config RUN/config.py --checkpoint RUN/best_val_mDice_epoch_12.pth \\
+      --input photos/ cat.jpg --output-dir predictions
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of `seglab predict`."""
+    parser = new_parser(
+        "predict",
+        "Segment images. Writes masks/NAME.png (one 8-bit channel, pixel value = class number)\n"
+        "and overlays/NAME.png for each image, at the image's own size. Folders are searched\n"
+        "with their subfolders.",
+        EXAMPLES,
+    )
+    add_config_arguments(parser)
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--input", required=True, nargs="+", type=Path, metavar="PATH", help="images or folders"
+    )
+    parser.add_argument("--output-dir", required=True, type=Path, metavar="DIR")
+    parser.add_argument(
+        "--native-size",
+        action="store_true",
+        help="run images at their own size instead of the size the model was trained at",
+    )
+    add_device_argument(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    from seglab.utils.config_utils import load_config
+
+    config = load_config(args.config, args.cfg_options, args.data_root)
+    from seglab.mmseg_custom.engine.prediction import find_images, predict_images
+
+    images = find_images(args.input)
+    count = predict_images(
+        config, args.checkpoint, images, args.output_dir, args.device, args.native_size
+    )
+    print(f"{count} masks in {args.output_dir / 'masks'}, overlays in {args.output_dir / 'overlays'}")
+    return 0
+
+
+if __name__ == "__main__":
+    from seglab.tools.main import run_script
+
+    run_script(main)

@@ -1,0 +1,162 @@
+"""Train one config: `python src/tools/train.py --config configs/NAME.py`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglab.tools.common import (
+    add_config_arguments,
+    add_device_argument,
+    add_preflight_argument,
+    check_before_compute,
+    new_parser,
+)
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from seglab.mmseg_custom.engine.training import TrainResult
+
+EXAMPLES = """\
+  python src/tools/train.py --config configs/lite_fpn_effnetlite2_256x256.py
+  seglab train --config configs/h1_deeplabv3plus_r50_d8_256x256.py --data-root data/pets_coco
+  seglab train --config configs/toy_fpn_effnetlite0_128x128.py --cfg-options train_cfg.max_epochs=2
+  seglab train --config configs/lite_fpn_effnetlite2_256x256.py --resume
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of `seglab train`."""
+    parser = new_parser(
+        "train",
+        "Train one config. The data and the config are checked first; the best checkpoint on\n"
+        "val (unrounded mDice), the history, the resolved config and the environment are kept in\n"
+        "experiments/CONFIG/STAMP.",
+        EXAMPLES,
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--work-dir", type=Path, metavar="DIR", help="folder of the run; it must be new or empty"
+    )
+    parser.add_argument("--seed", type=int, help="replaces the config's seed (0)")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --work-dir, or with this config's newest run",
+    )
+    add_device_argument(parser)
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm", "mpi"),
+        default="none",
+        help="how several processes were started (default none; torchrun: pytorch)",
+    )
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--from-scratch", action="store_true", help="start from random weights, and say so"
+    )
+    weights.add_argument("--pretrained", metavar="FILE", help="weights of the backbone to use")
+    add_preflight_argument(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    # Heavy imports wait until the command line is known to be right.
+    from seglab.mmseg_custom.engine.training import (
+        TrainOptions,
+        apply_options,
+        choose_work_dir,
+        train,
+    )
+    from seglab.utils.config_utils import load_config
+    from seglab.utils.weights import find_weights
+
+    options = TrainOptions(
+        work_dir=args.work_dir,
+        seed=args.seed,
+        resume=args.resume,
+        device=args.device,
+        launcher=args.launcher,
+        from_scratch=args.from_scratch,
+        pretrained=args.pretrained,
+        command=sys.argv if argv is None else ["seglab", "train", *argv],
+    )
+    config = load_config(args.config, args.cfg_options, args.data_root)
+    if not args.skip_preflight:
+        check_before_compute(config, ("train", "val"))
+    work_dir = choose_work_dir(config, options)
+    apply_options(config, options, work_dir)
+    if config.pretrained_backbone:
+        print(f"backbone weights: {find_weights(config.pretrained_backbone)}")
+    else:
+        print("backbone weights: random (from scratch)")
+    print(f"run folder: {work_dir}", flush=True)
+    try:
+        result = train(config, options, work_dir)
+    except KeyboardInterrupt:
+        return _interrupted(args, work_dir)
+    _summarise(args, config, result)
+    return 0
+
+
+def _same_run(args: argparse.Namespace) -> str:
+    """The options that a follow-up command needs to see the same data."""
+    return f" --data-root {args.data_root}" if args.data_root else ""
+
+
+def _interrupted(args: argparse.Namespace, work_dir: Path) -> int:
+    from seglab.tools.main import INTERRUPTED
+
+    if (work_dir / "last_checkpoint").is_file():
+        note = (
+            f"finished epochs are kept in {work_dir}; go on with\n"
+            f"  python src/tools/train.py --config {args.config}{_same_run(args)} "
+            f"--work-dir {work_dir} --resume"
+        )
+    else:
+        note = f"no epoch was finished; the run's config and log are in {work_dir}"
+    print(f"\ninterrupted: {note}", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _summarise(args: argparse.Namespace, config: Config, result: TrainResult) -> None:
+    """Draw the curves, print the best epoch's table and the command to run next."""
+    from seglab.mmseg_custom.engine.hooks import read_history
+    from seglab.utils.config_utils import class_names
+    from seglab.utils.curves import plot_training_curves
+    from seglab.utils.pretty_printer import print_key_values, print_metrics
+
+    classes = class_names(config)
+    curves = result.work_dir / "training_curves.png"
+    plot_training_curves(read_history(result.work_dir), curves, classes)
+    if not result.best:
+        print(f"no epoch was validated; the run is in {result.work_dir}")
+        return
+    epoch = result.best["epoch"]
+    print_metrics(result.best, classes, title=f"val, best epoch {epoch}", prefix="val/")
+    print_key_values(
+        "\nrun",
+        {
+            "folder": result.work_dir,
+            "best checkpoint": result.best_checkpoint,
+            "curves": curves,
+            "epochs": result.epochs,
+            "minutes": f"{result.seconds / 60:.1f}",
+        },
+    )
+    print(
+        f"\ntest it next:\n  python src/tools/test.py --config {args.config}{_same_run(args)} "
+        f"--checkpoint {result.best_checkpoint} --split val"
+    )
+
+
+if __name__ == "__main__":
+    from seglab.tools.main import run_script
+
+    run_script(main)

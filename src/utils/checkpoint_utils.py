@@ -1,0 +1,143 @@
+"""Read checkpoints as data: nothing found in one is ever executed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seglab.utils.errors import UserError
+
+SAFETENSORS_SUFFIX = ".safetensors"
+
+
+def _safe_types() -> list[Any]:
+    """What mmengine puts into a checkpoint besides tensors: numbers, histories, arrays of numbers.
+
+    mmengine's own list also names `getattr`, which lets a pickle reach any attribute; it is not
+    needed to read what mmengine writes and stays out.
+    """
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    multiarray = np._core.multiarray
+    reconstruct: list[Any] = [multiarray._reconstruct, multiarray.scalar]  # type: ignore[attr-defined]
+    # numpy 1 wrote the same two functions under their old module path.
+    renamed = [(item, f"numpy.core.multiarray.{item.__name__}") for item in reconstruct]
+    return [HistoryBuffer, np.ndarray, np.dtype, slice, *reconstruct, *renamed, *dtypes]
+
+
+def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[str, Any]:
+    """Load a checkpoint without executing anything in it.
+
+    Args:
+        path: A `.pth` / `.pt` file written by torch, mmengine or seglab, or `.safetensors`.
+        map_location: Device the tensors are put on.
+
+    Returns:
+        What the file holds: a dictionary, with the weights under `state_dict` where a
+        framework wrapped them.
+
+    Raises:
+        UserError: The file is missing, torn, or holds more than weights and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint not found: {path}", "check the path given to --checkpoint")
+    try:
+        if path.suffix == SAFETENSORS_SUFFIX:
+            from safetensors.torch import load_file
+
+            return {"state_dict": load_file(path, device=map_location)}
+        with torch.serialization.safe_globals(_safe_types()):
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"checkpoint {path} was refused: it is damaged or holds objects other than weights "
+            f"({reason})",
+            "use a file that holds only tensors and plain values; seglab never executes what a "
+            "checkpoint carries",
+        ) from error
+    except Exception as error:  # torch and safetensors raise many types on a torn file
+        raise UserError(
+            f"checkpoint {path} cannot be read; it is damaged or not a checkpoint "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})",
+            "copy it again from its source, or take another checkpoint of the run",
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(
+            f"checkpoint {path} holds a {type(checkpoint).__name__}, not a dictionary of weights",
+            "use a checkpoint saved as a state dict",
+        )
+    return checkpoint
+
+
+def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint, with DataParallel's `module.` prefix removed."""
+    state = checkpoint.get("state_dict", checkpoint)
+    return {
+        key.removeprefix("module."): value
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def compare_weights(
+    expected: Mapping[str, Tensor], given: Mapping[str, Tensor]
+) -> tuple[list[str], list[str], list[str]]:
+    """Compare two state dicts by name and shape.
+
+    `num_batches_tracked` counters are left out: old checkpoints lack them and inference does
+    not use them.
+
+    Returns:
+        Names missing from `given`; names only in `given`; descriptions of names whose shapes
+        differ ("name: expected (3, 8), got (2, 8)").
+    """
+    names = {name for name in expected if not name.endswith("num_batches_tracked")}
+    missing = sorted(names - given.keys())
+    unexpected = sorted(given.keys() - expected.keys())
+    different = [
+        f"{name}: the model has {tuple(expected[name].shape)}, the file {tuple(given[name].shape)}"
+        for name in sorted(names & given.keys())
+        if expected[name].shape != given[name].shape
+    ]
+    return missing, unexpected, different
+
+
+def load_weights_into(model: nn.Module, checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """Load all weights of a checkpoint into a model, or none.
+
+    Raises:
+        UserError: The checkpoint is of another architecture or another number of classes.
+    """
+    state = weights_of(checkpoint)
+    missing, unexpected, different = compare_weights(model.state_dict(), state)
+    if not (missing or unexpected or different):
+        model.load_state_dict(state, strict=False)
+        return
+    classes_only = different and not (missing or unexpected)
+    if classes_only and all("conv_seg" in item for item in different):
+        raise UserError(
+            f"checkpoint {path} was trained for another number of classes ({different[0]})",
+            "use the config the checkpoint was trained with",
+        )
+    lines = [
+        f"{len(items)} {what}, e.g. {items[0]}"
+        for what, items in (
+            ("weights of the model are not in the file", missing),
+            ("weights of the file are not in the model", unexpected),
+            ("weights have another shape", different),
+        )
+        if items
+    ]
+    raise UserError(
+        f"checkpoint {path} does not belong to this model: " + "; ".join(lines),
+        "use the config the checkpoint was trained with (it lies beside it as config.py)",
+    )

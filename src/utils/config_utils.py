@@ -1,0 +1,187 @@
+"""Load a config, apply what the command line says, and say clearly what is wrong with either.
+
+A Python config is code: loading one runs it, as in mmengine. Load only configs you trust.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.config import utils as mmengine_config_utils
+
+from seglab.utils.errors import UserError
+from seglab.utils.paths import PROJECT_ROOT, resolve_input
+
+# mmengine looks `mmseg::...` bases up under the name of the old distribution.
+mmengine_config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
+
+SPLITS = ("train", "val", "test")
+_PRETRAINED = "Pretrained"
+
+
+def load_config(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    data_root: str | Path | None = None,
+) -> Config:
+    """Load an mmengine config and apply overrides.
+
+    Args:
+        path: The config, from the current folder or from the project's root.
+        overrides: `key=value` items of `--cfg-options`; the key must exist (the nearest one is
+            suggested), `+key=value` adds a new one. Values are Python literals or words.
+        data_root: Replaces the data root of every data set of the config.
+
+    Returns:
+        The config with paths made absolute.
+
+    Raises:
+        UserError: The file is missing or broken, or an override does not fit.
+    """
+    config = _parse(resolve_input(path))
+    for override in overrides:
+        _apply_override(config, override)
+    _set_data_roots(config, data_root)
+    return config
+
+
+def _parse(path: Path) -> Config:
+    if not path.is_file():
+        known = sorted((PROJECT_ROOT / "configs").glob("*.py"))
+        near = difflib.get_close_matches(path.name, [item.name for item in known], n=3, cutoff=0.4)
+        shown = near or [item.name for item in known]
+        raise UserError(
+            f"config not found: {path}", "take one of: " + ", ".join(f"configs/{n}" for n in shown)
+        )
+    if path.suffix not in {".py", ".json", ".yaml", ".yml"}:
+        raise UserError(f"{path} is not a config", "give a .py, .json or .yaml config")
+    try:
+        # Modules that a config asks for are imported later, by the trainer: that takes seconds.
+        return Config.fromfile(path, import_custom_modules=False)
+    except Exception as error:  # a config is code and may fail in any way
+        first_line = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"config {path} cannot be read: {type(error).__name__}: {first_line}",
+            "mend the config; `python PATH` or --debug shows the line",
+        ) from error
+
+
+def _flat_keys(node: Any, prefix: str = "") -> Iterator[str]:
+    items: Any = ()
+    if isinstance(node, dict):
+        items = node.items()
+    elif isinstance(node, list | tuple):
+        items = enumerate(node)
+    for key, value in items:
+        yield f"{prefix}{key}"
+        yield from _flat_keys(value, f"{prefix}{key}.")
+
+
+def parse_value(text: str) -> Any:
+    """A value typed on the command line: a Python literal, true/false/none, else the word."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _apply_override(config: Config, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip("+ "):
+        raise UserError(
+            f"--cfg-options {override!r} is not key=value", "write, e.g., train_cfg.max_epochs=5"
+        )
+    new = key.startswith("+")
+    key = key.lstrip("+")
+    known = list(_flat_keys(config._cfg_dict))
+    if not new and key not in known:
+        # A mistyped last part is likelier than a mistyped path: prefer keys of the same end.
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        near = near or [item for item in known if item.endswith("." + key.rsplit(".", 1)[-1])][:3]
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UserError(
+            f"--cfg-options: the config has no key {key!r}", f"{hint}+{key}=... adds a new key"
+        )
+    try:
+        config.merge_from_dict({key: parse_value(text)}, allow_list_keys=True)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"--cfg-options {override!r} does not fit the config: {error}", "check the key"
+        ) from error
+
+
+def _dataset_nodes(node: Any) -> Iterator[ConfigDict]:
+    """Every data set of a dataloader's `dataset`, wrappers opened."""
+    if isinstance(node, dict):
+        if "data_root" in node:
+            yield node
+        for key in ("dataset", "datasets"):
+            yield from _dataset_nodes(node.get(key))
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _dataset_nodes(item)
+
+
+def _set_data_roots(config: Config, data_root: str | Path | None) -> None:
+    """Put the data root of the command line, made absolute, into every data set."""
+    for split in SPLITS:
+        loader = config.get(f"{split}_dataloader")
+        for node in _dataset_nodes(loader):
+            node["data_root"] = str(resolve_input(data_root or node["data_root"]).absolute())
+    if "data_root" in config:
+        config.data_root = str(resolve_input(data_root or config.data_root).absolute())
+
+
+def take_pretrained(config: Config) -> str | None:
+    """Move the backbone's pretrained weights out of the model, into `pretrained_backbone`.
+
+    mmseg names them in three places, loads them by unpickling, and ignores weights that do not
+    match. The trainer loads them itself, verified (`seglab.utils.weights`).
+
+    Returns:
+        The path, name or URL of the weights; None if the model starts from random weights.
+    """
+    model = config.get("model", {})
+    backbone = model.get("backbone", {}) or {}
+    found = config.get("pretrained_backbone")
+    for node in (model, backbone):
+        if node.get("pretrained"):
+            found = node["pretrained"]
+        if "pretrained" in node:
+            node["pretrained"] = None
+    init = backbone.get("init_cfg")
+    if isinstance(init, dict) and init.get("type") == _PRETRAINED:
+        found = init["checkpoint"]
+        backbone["init_cfg"] = None
+    config.pretrained_backbone = found
+    return str(found) if found else None
+
+
+def dataset_metainfo(config: Config) -> dict[str, Any]:
+    """The `metainfo` (classes, palette) that the config's data sets declare.
+
+    Raises:
+        UserError: No data set of the config declares its classes.
+    """
+    for split in SPLITS:
+        for node in _dataset_nodes(config.get(f"{split}_dataloader")):
+            metainfo = dict(node.get("metainfo") or {})
+            if metainfo.get("classes"):
+                return metainfo
+    raise UserError(
+        f"config {config.filename} names no classes",
+        "add metainfo=dict(classes=(...), palette=[...]) to its data sets",
+    )
+
+
+def class_names(config: Config) -> tuple[str, ...]:
+    """The class names, in the order of their label values; see `dataset_metainfo`."""
+    return tuple(dataset_metainfo(config)["classes"])

@@ -1,0 +1,77 @@
+"""Tables and facts on the screen: coloured in a terminal, plain text everywhere else."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+_PER_CLASS = ("Dice", "IoU", "Acc", "Precision", "Recall")
+
+
+def metrics_table(
+    metrics: Mapping[str, float], class_names: Sequence[str], title: str = "", prefix: str = ""
+) -> Table:
+    """The table of a split's metrics, in percent with two decimals: the mean, then each class.
+
+    Args:
+        metrics: Percentages as `seglab.utils.test_utils.aggregate_metrics` names them. A figure
+            that is missing or NaN (a class the split does not have) is a dash.
+        class_names: The C class names.
+        title: Above the table.
+        prefix: What stands before each key, for example `val/`.
+    """
+
+    def cell(key: str) -> Text:
+        value = metrics.get(f"{prefix}{key}", math.nan)
+        return Text("-" if math.isnan(value) else f"{value:.2f}")
+
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    table.add_column("class", no_wrap=True)
+    for name in _PER_CLASS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for class_name in class_names:
+        table.add_row(Text(class_name), *(cell(f"{name}/{class_name}") for name in _PER_CLASS))
+    table.add_section()
+    table.add_row(Text("mean"), *(cell(f"m{name}") for name in _PER_CLASS), style="bold")
+    table.caption = Text.assemble("pixel accuracy (aAcc) ", cell("aAcc"))
+    counted = metrics.get(f"{prefix}classes/mDice", len(class_names))
+    if counted < len(class_names):
+        table.caption.append(f"; mDice and mIoU over {counted:.0f} of {len(class_names)} classes")
+    return table
+
+
+def print_metrics(
+    metrics: Mapping[str, float],
+    class_names: Sequence[str],
+    title: str = "",
+    prefix: str = "",
+    stream: TextIO | None = None,
+) -> None:
+    """Print the table of `metrics_table` to `stream` (None: standard output)."""
+    console = _console(stream)
+    table = metrics_table(metrics, class_names, title, prefix)
+    if not console.is_terminal:
+        # A log file has no width: nothing may be cut off in it.
+        console.width = Measurement.get(console, console.options, table).maximum
+    console.print(table)
+
+
+def print_key_values(title: str, values: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """Print facts one a line, their values in a column; long values (paths) are not broken."""
+    console = _console(stream)
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    width = max((len(key) for key in values), default=0)
+    for key, value in values.items():
+        console.print(Text(f"  {key:<{width}}  {value}"), soft_wrap=True)
+
+
+def _console(stream: TextIO | None) -> Console:
+    """A console that writes colours and control codes to terminals only."""
+    return Console(file=stream or sys.stdout, highlight=False)

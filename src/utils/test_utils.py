@@ -1,0 +1,264 @@
+"""Segmentation metrics, computed from confusion matrices and from nothing else.
+
+Every figure seglab prints, plots or writes comes from the functions below. They are pure: counts
+are int64, ratios float64, nothing is rounded. A confusion matrix has the true classes in its rows
+and the predicted ones in its columns, as in scikit-learn. With `n[i, j]` pixels of class i
+predicted as j, row sums `t[i]`, column sums `p[i]`:
+
+| figure | formula |
+|---|---|
+| IoU | n[i, i] / (t[i] + p[i] - n[i, i]) (Jaccard, 1901) |
+| Dice | 2 n[i, i] / (t[i] + p[i]) (Dice, 1945) |
+| Acc, Recall | n[i, i] / t[i] |
+| Precision | n[i, i] / p[i] |
+| aAcc | sum of n[i, i] / sum of n[i, j] |
+
+Policy for classes that are not there. A ratio of 0 to 0 has no value: IoU and Dice of a class that
+is in neither prediction nor truth, Acc and Recall of a class that is not in the truth, Precision
+of a class never predicted. The parameter `absent` says what such a ratio becomes: `"nan"` (the
+default, and what mmseg does: the class is left out of the mean, which is then over fewer classes,
+and the number of classes counted is stated), `"one"` (the absence was right) or `"zero"`. A class
+that was predicted but is not in the truth has IoU and Dice 0 under every policy: its false
+positives always cost something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Absent = Literal["nan", "one", "zero"]
+
+_ABSENT_VALUE: dict[Absent, float] = {"nan": np.nan, "one": 1.0, "zero": 0.0}
+
+
+class RankedSample(NamedTuple):
+    """A sample and the score it was ranked by, in percent."""
+
+    sample_id: str
+    score: float
+
+
+def confusion_matrix(
+    prediction: npt.NDArray[np.integer],
+    truth: npt.NDArray[np.integer],
+    num_classes: int,
+    ignore_index: int = 255,
+) -> IntArray:
+    """Count the pixels of each true class by predicted class.
+
+    Pixels whose truth is `ignore_index` take no part, whatever is predicted there.
+
+    Args:
+        prediction: Predicted class indices, any shape and integer type.
+        truth: True class indices, the same shape.
+        num_classes: Number of classes C.
+        ignore_index: Label of the pixels to leave out.
+
+    Returns:
+        (C, C) int64 counts; rows are the truth, columns the prediction.
+
+    Raises:
+        ValueError: The shapes differ, an array does not hold integers, or a value at a counted
+            pixel is not a class.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"the prediction is {prediction.shape} and the truth {truth.shape}: they must be alike"
+        )
+    counted = truth != ignore_index
+    _require_classes(prediction, num_classes, counted, "prediction")
+    _require_classes(truth, num_classes, counted, "truth")
+    # One byte a pixel up to 15 classes: memory traffic decides the cost here.
+    dtype = np.min_scalar_type(num_classes * num_classes)
+    pairs = truth.astype(dtype) * dtype.type(num_classes) + prediction.astype(dtype)
+    # Ignored pixels become (0, 0) and are taken off again: far quicker than picking out the others.
+    pairs *= counted
+    num_pairs = num_classes * num_classes
+    if num_pairs <= 16:  # bincount widens each byte to eight; comparing bytes takes half its time
+        counts = np.array([np.count_nonzero(pairs == pair) for pair in range(num_pairs)])
+    else:
+        counts = np.bincount(pairs.ravel(), minlength=num_pairs)
+    matrix: IntArray = counts.reshape(num_classes, num_classes).astype(np.int64, copy=False)
+    matrix[0, 0] -= truth.size - np.count_nonzero(counted)
+    return matrix
+
+
+def compute_iou(matrix: npt.ArrayLike, absent: Absent = "nan") -> FloatArray:
+    """Intersection over union of each class; (..., C, C) counts -> (..., C), 0 to 1."""
+    hits, in_truth, in_prediction = _class_counts(matrix)
+    return _ratio(hits, in_truth + in_prediction - hits, absent)
+
+
+def compute_dice(matrix: npt.ArrayLike, absent: Absent = "nan") -> FloatArray:
+    """Dice coefficient (F1) of each class; (..., C, C) counts -> (..., C), 0 to 1."""
+    hits, in_truth, in_prediction = _class_counts(matrix)
+    return _ratio(2 * hits, in_truth + in_prediction, absent)
+
+
+def compute_accuracy(matrix: npt.ArrayLike, absent: Absent = "nan") -> FloatArray:
+    """Accuracy of each class, which is its recall; (..., C, C) counts -> (..., C), 0 to 1."""
+    hits, in_truth, _ = _class_counts(matrix)
+    return _ratio(hits, in_truth, absent)
+
+
+def compute_precision(matrix: npt.ArrayLike, absent: Absent = "nan") -> FloatArray:
+    """Precision of each class; (..., C, C) counts -> (..., C), 0 to 1."""
+    hits, _, in_prediction = _class_counts(matrix)
+    return _ratio(hits, in_prediction, absent)
+
+
+def compute_pixel_accuracy(matrix: npt.ArrayLike, absent: Absent = "nan") -> FloatArray:
+    """Share of all counted pixels that are right; (..., C, C) counts -> (...), 0 to 1."""
+    hits, in_truth, _ = _class_counts(matrix)
+    return _ratio(hits.sum(axis=-1), in_truth.sum(axis=-1), absent)
+
+
+def mean_over_classes(values: npt.ArrayLike) -> tuple[FloatArray, IntArray]:
+    """Mean over the last axis of the values that are not NaN, and how many those were.
+
+    Args:
+        values: (..., C) figures of the classes; NaN marks a class that has none.
+
+    Returns:
+        The means (...) and the numbers of classes counted (...). The mean over no class is NaN.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    counted = ~np.isnan(values)
+    number = counted.sum(axis=-1, dtype=np.int64)
+    total = np.where(counted, values, 0.0).sum(axis=-1)
+    return _ratio(total, number, "nan"), number
+
+
+def aggregate_metrics(
+    matrices: npt.ArrayLike, class_names: Sequence[str], absent: Absent = "nan"
+) -> dict[str, float]:
+    """The metrics of a split over its summed pixels, under mmseg's names.
+
+    Args:
+        matrices: (N, C, C) confusion matrices, one an image.
+        class_names: The C class names.
+        absent: What a ratio of 0 to 0 becomes (see the module).
+
+    Returns:
+        Unrounded percentages: `aAcc`, `mIoU`, `mAcc`, `mDice`; per class `IoU/NAME`, `Dice/NAME`,
+        `Acc/NAME`, `Precision/NAME`, `Recall/NAME`. `classes/mIoU`, `classes/mAcc` and
+        `classes/mDice` are the numbers of classes that entered the means.
+
+    Raises:
+        ValueError: The matrices are not (N, C, C) for these classes.
+    """
+    matrices = np.asarray(matrices)
+    size = len(class_names)
+    if matrices.ndim != 3 or matrices.shape[1:] != (size, size):
+        raise ValueError(f"expected (N, {size}, {size}) matrices, got {matrices.shape}")
+    total = matrices.sum(axis=0, dtype=np.int64)
+    accuracy = compute_accuracy(total, absent)
+    per_class = {
+        "IoU": compute_iou(total, absent),
+        "Dice": compute_dice(total, absent),
+        "Acc": accuracy,
+        "Precision": compute_precision(total, absent),
+        "Recall": accuracy,
+    }
+    metrics = {"aAcc": 100.0 * float(compute_pixel_accuracy(total, absent))}
+    counted = {}
+    for name in ("IoU", "Acc", "Dice"):
+        mean, number = mean_over_classes(per_class[name])
+        metrics[f"m{name}"] = 100.0 * float(mean)
+        counted[f"classes/m{name}"] = float(number)
+    for name, values in per_class.items():
+        for class_name, value in zip(class_names, values, strict=True):
+            metrics[f"{name}/{class_name}"] = 100.0 * float(value)
+    return metrics | counted
+
+
+def per_image_scores(matrices: npt.ArrayLike, metric: str = "mDice") -> FloatArray:
+    """One score for each image, in percent.
+
+    The mean metrics are over the classes present in that image's truth or prediction (`mAcc`: in
+    its truth), so an image without dogs, on which none was predicted, is not scored for dogs.
+
+    Args:
+        matrices: (N, C, C) confusion matrices, one an image.
+        metric: `mDice`, `mIoU`, `mAcc` or `aAcc`.
+
+    Returns:
+        (N,) float64; NaN for an image without counted pixels.
+
+    Raises:
+        ValueError: The metric is none of these.
+    """
+    if metric == "aAcc":
+        return 100.0 * compute_pixel_accuracy(matrices)
+    functions = {"mDice": compute_dice, "mIoU": compute_iou, "mAcc": compute_accuracy}
+    if metric not in functions:
+        raise ValueError(f"unknown metric {metric!r}: use aAcc, {', '.join(functions)}")
+    return 100.0 * mean_over_classes(functions[metric](matrices))[0]
+
+
+def find_best_worst_samples(
+    scores: npt.ArrayLike, sample_ids: Sequence[str], n: int
+) -> tuple[list[RankedSample], list[RankedSample]]:
+    """The n best samples (best first) and the n worst (worst first).
+
+    Equal scores are ranked by sample id, so the choice does not depend on the order given. Samples
+    without a score (NaN) are left out. No sample is in both lists: of fewer than 2 n samples the
+    worse half, rounded up, are the worst.
+
+    Args:
+        scores: (N,) scores, higher is better.
+        sample_ids: The N ids.
+        n: Length of each list.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    ranked = [
+        RankedSample(sample_id, float(score))
+        for sample_id, score in zip(sample_ids, scores, strict=True)
+        if not np.isnan(score)
+    ]
+    num_worst = min(n, (len(ranked) + 1) // 2)
+    num_best = min(n, len(ranked) - num_worst)
+    best = sorted(ranked, key=lambda sample: (-sample.score, sample.sample_id))[:num_best]
+    rest = set(ranked) - set(best)
+    worst = sorted(rest, key=lambda sample: (sample.score, sample.sample_id))[:num_worst]
+    return best, worst
+
+
+def _require_classes(
+    values: npt.NDArray[np.integer], num_classes: int, counted: npt.NDArray[np.bool_], name: str
+) -> None:
+    """Raise ValueError unless every counted value is a class index."""
+    if values.dtype.kind not in "biu":
+        raise ValueError(f"the {name} holds {values.dtype}, expected integer class indices")
+    if not values.size or (values.min() >= 0 and values.max() < num_classes):
+        return
+    wrong = np.unique(values[((values < 0) | (values >= num_classes)) & counted]).tolist()
+    if wrong:
+        shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+        classes = f"0-{num_classes - 1}"
+        raise ValueError(f"the {name} holds values that are no class ({classes}): {shown}")
+
+
+def _class_counts(matrix: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    """Pixels of each class that are right, in the truth and in the prediction; each (..., C)."""
+    counts: IntArray = np.asarray(matrix).astype(np.int64, copy=False)
+    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
+        raise ValueError(f"expected (..., C, C) confusion matrices, got {counts.shape}")
+    return np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
+
+
+def _ratio(
+    numerator: npt.NDArray[np.number], denominator: npt.NDArray[np.number], absent: Absent
+) -> FloatArray:
+    """Float64 quotient; 0 / 0 becomes what `absent` says."""
+    if absent not in _ABSENT_VALUE:
+        raise ValueError(f"absent is {absent!r}: use one of {', '.join(_ABSENT_VALUE)}")
+    defined = denominator != 0
+    quotient = numerator / np.where(defined, denominator, 1)
+    return np.asarray(np.where(defined, quotient, _ABSENT_VALUE[absent]), dtype=np.float64)
