@@ -57,9 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     train.main(["--config", CONFIG, "--work-dir", str(run), *data])
     print("\n3/3  testing on images it has not seen")
     checkpoint = max(run.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-    test.main(
-        ["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data]
-    )
+    test.main(["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data])
     print(
         f"\nlook at:\n"
         f"  {args.data_root / 'contact_sheet.png'}   the data\n"

@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = predict_images(
         config, args.checkpoint, images, args.output_dir, args.device, args.native_size
     )
-    print(f"{count} masks in {args.output_dir / 'masks'}, overlays in {args.output_dir / 'overlays'}")
+    print(
+        f"{count} masks in {args.output_dir / 'masks'}, overlays in {args.output_dir / 'overlays'}"
+    )
     return 0
 
 

@@ -128,13 +128,14 @@ def _interrupted(args: argparse.Namespace, work_dir: Path) -> int:
 def _summarise(args: argparse.Namespace, config: Config, result: TrainResult) -> None:
     """Draw the curves, print the best epoch's table and the command to run next."""
     from seglab.mmseg_custom.engine.hooks import read_history
-    from seglab.utils.config_utils import class_names
+    from seglab.utils.config_utils import dataset_metainfo
     from seglab.utils.curves import plot_training_curves
     from seglab.utils.pretty_printer import print_key_values, print_metrics
 
-    classes = class_names(config)
+    metainfo = dataset_metainfo(config)
+    classes = metainfo["classes"]
     curves = result.work_dir / "training_curves.png"
-    plot_training_curves(read_history(result.work_dir), curves, classes)
+    plot_training_curves(read_history(result.work_dir), curves, classes, metainfo.get("palette"))
     if not result.best:
         print(f"no epoch was validated; the run is in {result.work_dir}")
         return

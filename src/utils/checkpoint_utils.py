@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,20 +17,34 @@ from seglab.utils.errors import UserError
 SAFETENSORS_SUFFIX = ".safetensors"
 
 
+def _history_method(owner: Any, name: str) -> Any:
+    """What stands in for `getattr` while a checkpoint is read.
+
+    mmengine pickles its loss histories with references to their own methods, which a pickle
+    spells as `getattr(HistoryBuffer, "mean")`. The real `getattr` would let a file reach any
+    attribute of anything; this one knows these methods only.
+    """
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in {"current", "max", "mean", "min"}:
+        raise pickle.UnpicklingError(f"refused: attribute {name!r}")
+    return getattr(HistoryBuffer, name)
+
+
 def _safe_types() -> list[Any]:
     """What mmengine puts into a checkpoint besides tensors: numbers, histories, arrays of numbers.
 
-    mmengine's own list also names `getattr`, which lets a pickle reach any attribute; it is not
-    needed to read what mmengine writes and stays out.
+    mmengine's own list holds the real `getattr` as well.
     """
     from mmengine.logging.history_buffer import HistoryBuffer
 
     dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
-    multiarray = np._core.multiarray
-    reconstruct: list[Any] = [multiarray._reconstruct, multiarray.scalar]  # type: ignore[attr-defined]
+    multiarray: Any = importlib.import_module("numpy._core.multiarray")
+    reconstruct: list[Any] = [multiarray._reconstruct, multiarray.scalar]
     # numpy 1 wrote the same two functions under their old module path.
     renamed = [(item, f"numpy.core.multiarray.{item.__name__}") for item in reconstruct]
-    return [HistoryBuffer, np.ndarray, np.dtype, slice, *reconstruct, *renamed, *dtypes]
+    methods = [(_history_method, "builtins.getattr")]
+    return [HistoryBuffer, np.ndarray, np.dtype, *reconstruct, *renamed, *methods, *dtypes]
 
 
 def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[str, Any]:
@@ -57,7 +72,9 @@ def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[st
         with torch.serialization.safe_globals(_safe_types()):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = next(iter(str(error).splitlines()), "")
+        # torch's message advises to load unsafely; the cause stands in one of its lines.
+        lines = [line.strip() for line in str(error).splitlines() if "WeightsUnpickler" in line]
+        reason = (lines or [str(error).splitlines()[0]])[0].split(" Please use")[0]
         raise UserError(
             f"checkpoint {path} was refused: it is damaged or holds objects other than weights "
             f"({reason})",

@@ -27,7 +27,10 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
     """Mends torchvision in the moment somebody imports it, and then steps aside."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the protocol's signature
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
         """Run the repair on the first `import torchvision`; never answers for a module."""
         if fullname == "torchvision":

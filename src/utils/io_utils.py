@@ -1,4 +1,4 @@
-"""Files: written atomically, so that a kill leaves the old file or the new one, never half of one."""
+"""Files written atomically: a kill leaves the old file or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix
+    )
     os.close(handle)
     temporary = Path(name)
     try:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,21 +15,25 @@ _PER_CLASS = ("Dice", "IoU", "Acc", "Precision", "Recall")
 
 
 def metrics_table(
-    metrics: Mapping[str, float], class_names: Sequence[str], title: str = "", prefix: str = ""
+    metrics: Mapping[str, float | None],
+    class_names: Sequence[str],
+    title: str = "",
+    prefix: str = "",
 ) -> Table:
-    """The table of a split's metrics, in percent with two decimals: the mean, then each class.
+    """The table of a split's metrics, in percent with two decimals: each class, then the mean.
 
     Args:
         metrics: Percentages as `seglab.utils.test_utils.aggregate_metrics` names them. A figure
-            that is missing or NaN (a class the split does not have) is a dash.
+            that is missing or NaN (None where it was read from JSON: a class the split does not
+            have) is a dash.
         class_names: The C class names.
         title: Above the table.
         prefix: What stands before each key, for example `val/`.
     """
 
     def cell(key: str) -> Text:
-        value = metrics.get(f"{prefix}{key}", math.nan)
-        return Text("-" if math.isnan(value) else f"{value:.2f}")
+        value = metrics.get(f"{prefix}{key}")
+        return Text("-" if value is None or math.isnan(value) else f"{value:.2f}")
 
     table = Table(title=Text(title) if title else None, title_justify="left")
     table.add_column("class", no_wrap=True)
@@ -41,26 +44,21 @@ def metrics_table(
     table.add_section()
     table.add_row(Text("mean"), *(cell(f"m{name}") for name in _PER_CLASS), style="bold")
     table.caption = Text.assemble("pixel accuracy (aAcc) ", cell("aAcc"))
-    counted = metrics.get(f"{prefix}classes/mDice", len(class_names))
-    if counted < len(class_names):
-        table.caption.append(f"; mDice and mIoU over {counted:.0f} of {len(class_names)} classes")
+    counted = metrics.get(f"{prefix}classes/mDice")
+    if counted is not None and counted < len(class_names):
+        table.caption.append(f"\nmDice and mIoU over {counted:.0f} of {len(class_names)} classes")
     return table
 
 
 def print_metrics(
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, float | None],
     class_names: Sequence[str],
     title: str = "",
     prefix: str = "",
     stream: TextIO | None = None,
 ) -> None:
     """Print the table of `metrics_table` to `stream` (None: standard output)."""
-    console = _console(stream)
-    table = metrics_table(metrics, class_names, title, prefix)
-    if not console.is_terminal:
-        # A log file has no width: nothing may be cut off in it.
-        console.width = Measurement.get(console, console.options, table).maximum
-    console.print(table)
+    _console(stream).print(metrics_table(metrics, class_names, title, prefix))
 
 
 def print_key_values(title: str, values: Mapping[str, Any], stream: TextIO | None = None) -> None:
@@ -74,4 +72,6 @@ def print_key_values(title: str, values: Mapping[str, Any], stream: TextIO | Non
 
 def _console(stream: TextIO | None) -> Console:
     """A console that writes colours and control codes to terminals only."""
-    return Console(file=stream or sys.stdout, highlight=False)
+    stream = stream or sys.stdout
+    # A log file has no width: nothing may be cut off in it.
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 10_000)

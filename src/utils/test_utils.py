@@ -52,31 +52,32 @@ def confusion_matrix(
 ) -> IntArray:
     """Count the pixels of each true class by predicted class.
 
-    Pixels whose truth is `ignore_index` take no part, whatever is predicted there.
+    Pixels whose truth is `ignore_index` take no part, whatever label is predicted there.
 
     Args:
         prediction: Predicted class indices, any shape and integer type.
         truth: True class indices, the same shape.
-        num_classes: Number of classes C.
+        num_classes: Number of classes C, at most 255.
         ignore_index: Label of the pixels to leave out.
 
     Returns:
         (C, C) int64 counts; rows are the truth, columns the prediction.
 
     Raises:
-        ValueError: The shapes differ, an array does not hold integers, or a value at a counted
-            pixel is not a class.
+        ValueError: The shapes differ, an array does not hold integers of 0 to 255, or a value
+            at a counted pixel is not a class.
     """
     if prediction.shape != truth.shape:
         raise ValueError(
             f"the prediction is {prediction.shape} and the truth {truth.shape}: they must be alike"
         )
+    # One byte a pixel from here on: memory traffic decides the cost.
+    prediction, truth = _as_bytes(prediction, "prediction"), _as_bytes(truth, "truth")
     counted = truth != ignore_index
     _require_classes(prediction, num_classes, counted, "prediction")
     _require_classes(truth, num_classes, counted, "truth")
-    # One byte a pixel up to 15 classes: memory traffic decides the cost here.
     dtype = np.min_scalar_type(num_classes * num_classes)
-    pairs = truth.astype(dtype) * dtype.type(num_classes) + prediction.astype(dtype)
+    pairs = truth.astype(dtype, copy=False) * dtype.type(num_classes) + prediction
     # Ignored pixels become (0, 0) and are taken off again: far quicker than picking out the others.
     pairs *= counted
     num_pairs = num_classes * num_classes
@@ -230,18 +231,27 @@ def find_best_worst_samples(
     return best, worst
 
 
-def _require_classes(
-    values: npt.NDArray[np.integer], num_classes: int, counted: npt.NDArray[np.bool_], name: str
-) -> None:
-    """Raise ValueError unless every counted value is a class index."""
+def _as_bytes(values: npt.NDArray[np.integer], name: str) -> npt.NDArray[np.uint8]:
+    """The labels as uint8; ValueError if that would change one."""
     if values.dtype.kind not in "biu":
         raise ValueError(f"the {name} holds {values.dtype}, expected integer class indices")
-    if not values.size or (values.min() >= 0 and values.max() < num_classes):
-        return
-    wrong = np.unique(values[((values < 0) | (values >= num_classes)) & counted]).tolist()
-    if wrong:
-        shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
-        classes = f"0-{num_classes - 1}"
+    # One pass where minimum and maximum take two: the bits of all values together.
+    if not 0 <= int(np.bitwise_or.reduce(values, axis=None)) <= 255:
+        raise ValueError(
+            f"the {name} holds values from {values.min()} to {values.max()}, labels are 0 to 255"
+        )
+    return values.astype(np.uint8, copy=False)
+
+
+def _require_classes(
+    labels: npt.NDArray[np.uint8], num_classes: int, counted: npt.NDArray[np.bool_], name: str
+) -> None:
+    """Raise ValueError unless every counted label is a class index."""
+    wrong = counted & (labels >= num_classes)
+    if wrong.any():
+        values = np.unique(labels[wrong]).tolist()
+        shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+        classes = f"0 to {num_classes - 1}"
         raise ValueError(f"the {name} holds values that are no class ({classes}): {shown}")
 
 

@@ -72,7 +72,12 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 class _AllowPythonOperators(importlib.abc.MetaPathFinder):
     """Neutralises torchvision's "has compiled operators" assertion once its ops are imported."""
 
-    def find_spec(self, fullname: str, path: object, target: ModuleType | None = None) -> None:
+    def find_spec(
+        self,
+        fullname: str,
+        path: object,  # noqa: ARG002 - the protocol's signature
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> None:
         """Watch for `torchvision.ops.boxes`; never answers for a module."""
         if fullname == "torchvision.ops.boxes":
             sys.meta_path.remove(self)
@@ -94,8 +99,7 @@ def repair_torchvision() -> bool:
     import torch
 
     logging.getLogger("seglab").debug(
-        "torchvision's compiled operators do not load beside torch %s; "
-        "using a plain-torch nms",
+        "torchvision's compiled operators do not load beside torch %s; using a plain-torch nms",
         torch.__version__,
     )
     definitions = torch.library.Library("torchvision", "DEF")

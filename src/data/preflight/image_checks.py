@@ -79,7 +79,6 @@ def check_folders(folder: SplitFolder) -> list[Finding]:
             make_finding(
                 "missing-root",
                 [folder.root],
-                split=folder.split,
                 root=folder.root,
                 img_dir=folder.img_dir,
                 mask_dir=folder.mask_dir,
@@ -206,10 +205,12 @@ def check_absent_classes(train: Sequence[SplitFiles]) -> list[Finding]:
     for files in train:
         names = names or files.folder.classes
         shift = int(files.folder.reduce_zero_label)
-        for mask in files.readable_masks:
-            seen.update(value - shift for value in files.facts[mask].values)
+        for image in files.images:
+            values = files.facts[files.pairs[image]].values if image in files.pairs else ()
+            if not values:  # missing, damaged or of a wrong mode: it may hold any class
+                return []
+            seen.update(value - shift for value in values)
     absent = [f"{index} {name}" for index, name in enumerate(names) if index not in seen]
-    # Without any readable 8-bit mask there is nothing to conclude.
     if not absent or not seen:
         return []
     return [make_finding("absent-class", classes=", ".join(absent))]

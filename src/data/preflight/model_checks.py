@@ -27,22 +27,22 @@ def iter_heads(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
 
 def check_class_count(model: Mapping[str, Any], folders: Sequence[SplitFolder]) -> list[Finding]:
     """Each head predicts as many classes as each data set has."""
-    findings = []
+    splits: dict[tuple[str, ...], dict[str, None]] = {}
     for folder in folders:
-        for name, head in iter_heads(model):
-            count = head.get("num_classes")
-            if folder.classes and count is not None and count != len(folder.classes):
-                findings.append(
-                    make_finding(
-                        "class-count",
-                        head=name,
-                        num_classes=count,
-                        split=folder.split,
-                        count=len(folder.classes),
-                        classes=", ".join(folder.classes),
-                    )
-                )
-    return list(dict.fromkeys(findings))
+        splits.setdefault(folder.classes, {})[folder.split] = None
+    return [
+        make_finding(
+            "class-count",
+            head=name,
+            num_classes=head["num_classes"],
+            splits=", ".join(names),
+            count=len(classes),
+            classes=", ".join(classes),
+        )
+        for classes, names in splits.items()
+        for name, head in iter_heads(model)
+        if classes and head.get("num_classes") not in (None, len(classes))
+    ]
 
 
 def check_class_weights(model: Mapping[str, Any], class_names: Sequence[str]) -> list[Finding]:

@@ -60,7 +60,9 @@ def run_preflight(cfg: Any, splits: Sequence[str] = ("train", "val")) -> list[Fi
     findings += check_class_count(model, [f for split in folders.values() for f in split])
     if "train" in splits:
         findings += _check_training(cfg, folders["train"], images)
-    return sorted(findings, key=lambda finding: finding.severity == "doubt")
+    # Splits that share a data root would each report that it is missing.
+    unique = dict.fromkeys(findings)
+    return sorted(unique, key=lambda finding: finding.severity == "doubt")
 
 
 def report(findings: Sequence[Finding]) -> str:

@@ -39,7 +39,7 @@ def check_loop(cfg: Any, plan: TrainPlan) -> list[Finding]:
     if plan.steps_per_epoch == 0 and plan.images:
         findings.append(make_finding("no-steps", batch_size=plan.batch_size, images=plan.images))
     loop = cfg.get("train_cfg") or {}
-    if plan.length is None or not cfg.get("val_cfg"):
+    if plan.length is None or cfg.get("val_cfg") is None:
         return findings
     values: dict[str, Any] = {"length": plan.length, "unit": plan.unit}
     begin = loop.get("val_begin", 1)
@@ -72,7 +72,7 @@ def check_schedules(cfg: Any, plan: TrainPlan) -> list[Finding]:
         if begin >= length:
             findings.append(make_finding("schedule-never-starts", begin=begin, **values))
         elif end is not None and end > length * (1 + _TOLERANCE):
-            findings.append(make_finding("schedule-too-long", end=end, **values))
+            findings.append(make_finding("schedule-too-long", end=_round(end), **values))
         elif _decays(scheduler):
             shares.append((length if end is None else end, name, length, unit))
     return findings + _check_tail(shares)

@@ -166,7 +166,7 @@ def _shading(mask: ByteArray, light: FloatArray) -> FloatArray:
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=1 / 8)
     facing = light[2] - slope_x * light[0] - slope_y * light[1]
     facing /= np.sqrt(1 + slope_x**2 + slope_y**2)
-    return np.asarray(0.42 + 0.68 * np.clip(facing, 0, 1), np.float32)
+    return np.asarray(0.5 + 0.64 * np.clip(facing, 0, 1), np.float32)
 
 
 def paint(parts: list[Part], size: int, light: FloatArray) -> Relief | None:

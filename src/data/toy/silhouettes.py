@@ -53,9 +53,9 @@ class _Build:
 def _sample_build(rng: np.random.Generator, dog: bool) -> _Build:
     """Proportions of a random individual."""
     usual = (
-        (0.52, 0.078, 0.235, 0.165, 0.185, 0.24, 0.135, 0.175, 0.42, 0.058)
+        (0.52, 0.074, 0.235, 0.165, 0.185, 0.24, 0.135, 0.190, 0.42, 0.058)
         if dog
-        else (0.40, 0.056, 0.165, 0.150, 0.170, 0.13, 0.110, 0.195, 0.95, 0.045)
+        else (0.42, 0.052, 0.165, 0.150, 0.170, 0.13, 0.110, 0.215, 0.95, 0.045)
     )
     stout = rng.uniform(0.9, 1.12)
     values = [value * rng.uniform(0.93, 1.07) for value in usual]
@@ -208,10 +208,10 @@ def _lie(rng: np.random.Generator, build: _Build, front: bool) -> Figure:
             np.asarray(paws) + (0.06, 0.03), [radius * 1.3, radius, radius * 0.9], Role.FUR, _FAR
         ),
         stroke(
-            [(-0.4, b.rump), (0, b.waist * 1.15), (0.34, b.chest * 1.05)],
-            [b.rump, b.waist * 1.1, b.chest],
+            [(-0.4, b.rump * 1.1), (0, b.waist * 1.3), (0.34, b.chest * 1.15)],
+            [b.rump * 1.1, b.waist * 1.25, b.chest * 1.1],
         ),
-        ellipse((-0.34, b.rump * 0.85), (b.rump * 1.05, b.rump * 0.85)),
+        ellipse((-0.34, b.rump), (b.rump * 1.15, b.rump)),
         stroke([(-0.34, radius), (-0.1, radius)], [radius * 1.1, radius * 0.9]),
         stroke(paws, [radius * 1.4, radius, radius * 0.95]),
         _neck(b, (0.36, b.chest * 1.15), head),
@@ -224,7 +224,7 @@ def _portrait(rng: np.random.Generator, build: _Build) -> Figure:
     """Head and shoulders, to be cut by the lower edge of the picture."""
     b = build
     radius = 0.4
-    wide = radius * b.chest / 0.2
+    wide = radius * max(b.chest / 0.2, 0.95)
     head = (rng.uniform(-0.05, 0.05), 0.62)
     shoulders = [(0, 0.5), (0.28, 0.36), (wide * 1.1, 0.05), (wide * 1.25, -0.5), (0, -0.6)]
     right = np.asarray(shoulders)

@@ -158,7 +158,7 @@ def coat_colours(
     for role, colour in fixed.items():
         colours[relief.role == role] = colour
     # Even black fur reflects: without an additive term its parts would not be told apart.
-    return np.asarray(colours * shade[..., None] + (shade[..., None] - 0.8) * 26, np.float32)
+    return np.asarray(colours * shade[..., None] + (shade[..., None] - 0.6) * 24, np.float32)
 
 
 def surface(

@@ -47,7 +47,7 @@ def describe_environment() -> dict[str, Any]:
     """Versions, machine and threads: what another person needs to repeat a run."""
     import torch
 
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             versions[name] = metadata.version(name)

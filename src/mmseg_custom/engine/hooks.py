@@ -20,11 +20,17 @@ HISTORY_FILE = "history.jsonl"
 
 
 def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
-    """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none."""
+    """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none.
+
+    A figure that was not a number (a class nobody predicted has no precision) is left out.
+    """
     path = Path(work_dir) / HISTORY_FILE
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [
+        {key: value for key, value in record.items() if value is not None} for record in records
+    ]
 
 
 def _loss_parts(model: Any) -> dict[str, float]:

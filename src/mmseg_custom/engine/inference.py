@@ -69,7 +69,9 @@ def predict_batch(model: nn.Module, samples: Sequence[dict[str, Any]]) -> list[A
         "inputs": [sample["inputs"] for sample in samples],
         "data_samples": [sample["data_samples"] for sample in samples],
     }
-    return list(model.test_step(batch))
+    step = model.test_step
+    assert callable(step)
+    return list(step(batch))
 
 
 def label_map(sample: Any) -> LabelArray:
@@ -90,7 +92,9 @@ class ImageSegmenter:
     def __init__(self, model: nn.Module, image_size: tuple[int, int] | None) -> None:
         self.model = model
         resize = (
-            [dict(type="Resize", scale=image_size, keep_ratio=True)] if image_size is not None else []
+            [dict(type="Resize", scale=image_size, keep_ratio=True)]
+            if image_size is not None
+            else []
         )
         self._pipeline = Compose(
             [dict(type="LoadImageFromFile"), *resize, dict(type="PackSegInputs")]

@@ -72,9 +72,8 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
         """Build a schedule per iteration from lengths in epochs (mmengine calls this)."""
         if not by_epoch or not epoch_length or end == INF:
             raise ValueError("convert_to_iter_based needs by_epoch=True and a run of known length")
-        return cls(
-            *args, begin=begin * epoch_length, end=end * epoch_length, by_epoch=False, **kwargs
-        )
+        kwargs |= {"begin": begin * epoch_length, "end": end * epoch_length, "by_epoch": False}
+        return cls(*args, **kwargs)
 
     def factor(self, step: int) -> float:
         """The factor on the base learning rate at a step counted from `begin`."""

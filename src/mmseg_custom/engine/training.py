@@ -194,6 +194,10 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
     write_text(work_dir / CONFIG_FILE, config.pretty_text)
     write_json(work_dir / CONFIG_JSON, config.to_dict())
     write_json(work_dir / RUN_FILE, record)
+    # mmengine keeps its log, its history and its visualizer per name for the whole process: two
+    # runs of one name would mix.
+    config.experiment_name = f"{hypothesis_name(config)}_{time.time_ns()}"
+    config.visualizer.name = config.experiment_name
     started = time.perf_counter()
     status = "failed"
     try:
@@ -205,7 +209,7 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
     finally:
         seconds = time.perf_counter() - started
         history = read_history(work_dir)
-        best = best_epoch(history, config.default_hooks.checkpoint.get("save_best"))
+        best = best_epoch(history, config.default_hooks.checkpoint.save_best)
         record.update(status=status, seconds=seconds, epochs=len(history), best=best)
         write_json(work_dir / RUN_FILE, record)
     checkpoints = sorted(work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
@@ -214,7 +218,7 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
     )
 
 
-def best_epoch(history: Sequence[dict[str, Any]], metric: str | None) -> dict[str, Any]:
+def best_epoch(history: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
     """The record of the first epoch whose metric is highest; empty if none has it."""
-    scored = [record for record in history if record.get(metric or "") is not None]
+    scored = [record for record in history if record.get(metric) is not None]
     return dict(max(scored, key=lambda record: record[metric])) if scored else {}

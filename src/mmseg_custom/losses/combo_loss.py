@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from mmseg.registry import MODELS
+from torch import Tensor, nn
+
 from seglab.mmseg_custom.losses.functional import (
     AbsentPolicy,
     ComboLossParts,
@@ -17,7 +19,6 @@ from seglab.mmseg_custom.losses.functional import (
     combo_loss,
     cross_entropy,
 )
-from torch import Tensor, nn
 
 
 @MODELS.register_module()

@@ -22,8 +22,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from seglab.utils.errors import UserError
 from torch import Tensor
+
+from seglab.utils.errors import UserError
 
 ClassWeight: TypeAlias = "Tensor | Sequence[float] | None"
 DiceOver = Literal["batch", "image"]

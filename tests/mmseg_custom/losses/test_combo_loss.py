@@ -11,6 +11,7 @@ from mmseg.models.decode_heads import FCNHead
 from mmseg.models.losses import CrossEntropyLoss, DiceLoss
 from mmseg.registry import MODELS
 from mmseg.structures import OHEMPixelSampler, SegDataSample
+
 from seglab.mmseg_custom.losses import ComboLoss, DiceOptions, LossInputError, combo_loss
 
 IGNORE = 255

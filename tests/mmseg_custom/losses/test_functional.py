@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import f1_score
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from seglab.mmseg_custom.losses import (
     DiceOptions,
     LossInputError,
@@ -14,8 +17,6 @@ from seglab.mmseg_custom.losses import (
     dice_loss,
     dice_loss_per_class,
 )
-from sklearn.metrics import f1_score
-from torch.utils._python_dispatch import TorchDispatchMode
 
 IGNORE = 255
 

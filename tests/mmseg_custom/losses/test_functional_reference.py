@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+
 from seglab.mmseg_custom.losses import DiceOptions, combo_loss, cross_entropy, dice_loss
 
 IGNORE = 255

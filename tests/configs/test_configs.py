@@ -1,0 +1,119 @@
+"""Every config of the repository: it builds, trains, validates and tests on a tiny data set."""
+
+from pathlib import Path
+
+import pytest
+from mmseg.registry import MODELS
+
+import seglab.mmseg_custom  # noqa: F401
+from seglab.data.preflight import run_preflight
+from seglab.mmseg_custom.engine.testing import TestOptions as Options
+from seglab.mmseg_custom.engine.testing import test as run_test
+from seglab.mmseg_custom.engine.training import (
+    TrainOptions,
+    apply_options,
+    choose_work_dir,
+    train,
+)
+from seglab.utils.config_utils import load_config, take_pretrained
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
+#: Published sizes in millions: mmseg's DeepLabV3+ R50 with its auxiliary head, SegFormer-B2.
+PARAMETERS = {"h1": 43.6, "h2": 43.6, "exp1": 43.6, "exp2": 24.7}
+
+
+def short_name(path: Path) -> str:
+    return path.stem.split("_")[0]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=short_name)
+def test_two_steps_from_scratch_then_val_and_test(
+    path: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    # 64x64 images in crops of 64: the whole path of each hypothesis, quickly.
+    overrides = [
+        "train_cfg.max_epochs=1",
+        "train_dataloader.batch_size=6",
+        "model.data_preprocessor.size=(64,64)",
+    ]
+    config = load_config(path, overrides, tiny_data)
+    for step in config.train_dataloader.dataset.pipeline:
+        step.update({key: (64, 64) for key in ("scale", "crop_size") if key in step})
+    assert [f for f in run_preflight(config) if f.severity == "fault"] == []
+    options = TrainOptions(work_dir=tmp_path / "run", from_scratch=True, device="cpu")
+    work_dir = choose_work_dir(config, options)
+    apply_options(config, options, work_dir)
+    result = train(config, options, work_dir)
+    assert result.best["iter"] == 2
+    assert 0 <= result.best["val/mDice"] <= 100
+    assert result.best_checkpoint is not None
+    tested = run_test(
+        load_config(work_dir / "config.py"),
+        Options(result.best_checkpoint, "val", tmp_path / "val", device="cpu", pictures=1),
+    )
+    assert tested.metrics["mDice"] == pytest.approx(result.best["val/mDice"], abs=0.1)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=short_name)
+def test_configs_are_short_and_explain_themselves(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 45
+    for word in ("Question:", "Change:", "Expected effect:"):
+        assert word in text
+
+
+@pytest.mark.usefixtures("mmseg_scope")
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_parameter_counts_are_the_published_ones(name: str) -> None:
+    path = next(path for path in CONFIGS if short_name(path) == name)
+    config = load_config(path)
+    take_pretrained(config)
+    model = MODELS.build(config.model)
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    assert round(millions, 1) == PARAMETERS[name]
+
+
+def resolved(name: str) -> dict[str, object]:
+    config = load_config(next(path for path in CONFIGS if short_name(path) == name))
+    return config.to_dict()
+
+
+def difference(a: object, b: object, prefix: str = "") -> set[str]:
+    """The keys at which two resolved configs differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return set().union(
+            *(difference(a.get(k), b.get(k), f"{prefix}{k}.") for k in a.keys() | b.keys())
+        )
+    return set() if a == b else {prefix.rstrip(".")}
+
+
+def test_a_hypothesis_changes_what_it_says_and_nothing_else() -> None:
+    assert difference(resolved("h1"), resolved("h2")) == {
+        "class_weight",
+        "model.decode_head.loss_decode.class_weight",
+        "model.auxiliary_head.loss_decode.class_weight",
+    }
+    assert difference(resolved("h1"), resolved("exp1")) == {"train_dataloader.dataset.pipeline"}
+    exp1, exp2 = resolved("exp1"), resolved("exp2")
+    changed = difference(exp1, exp2)
+    assert {key.split(".")[0] for key in changed} <= {
+        "model", "optim_wrapper", "norm_cfg", "combo_loss", "backbone_norm_cfg",
+        "checkpoint", "data_preprocessor",
+    }  # fmt: skip
+    assert exp1["train_dataloader"] == exp2["train_dataloader"]
+
+
+def test_the_published_settings() -> None:
+    h1 = resolved("h1")
+    assert h1["train_cfg"]["max_epochs"] == 80 and h1["train_dataloader"]["batch_size"] == 8
+    assert h1["optim_wrapper"]["type"] == "MixedPrecisionOptimWrapper"
+    assert h1["optim_wrapper"]["optimizer"]["type"] == "AdamW"
+    flips = [step["type"] for step in h1["train_dataloader"]["dataset"]["pipeline"]]
+    assert flips == ["LoadImageFromFile", "LoadAnnotations", "RandomFlip", "PackSegInputs"]
+    loss = h1["model"]["decode_head"]["loss_decode"]
+    assert loss == {"type": "ComboLoss", "ce_weight": 0.5, "dice_weight": 0.5}
+    h2 = resolved("h2")
+    assert h2["model"]["decode_head"]["loss_decode"]["class_weight"] == [0.0585, 1.0, 1.0]
+    exp2 = resolved("exp2")["optim_wrapper"]
+    assert exp2["optimizer"]["lr"] == 6e-5 and exp2["optimizer"]["weight_decay"] == 0.01
+    assert exp2["paramwise_cfg"]["custom_keys"]["head"] == {"lr_mult": 10.0}

@@ -1,0 +1,105 @@
+"""Fixtures that several test files use."""
+
+import os
+
+# Before anything imports torch; the tools set the same default.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import seglab  # noqa: F401, I001 - first: it arms the torchvision repair
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+TINY_CONFIG = """
+_base_ = [
+    "{root}/configs/_base_/default_runtime.py",
+    "{root}/configs/_base_/datasets/pets_coco.py",
+    "{root}/configs/_base_/schedules/adamw_80e.py",
+]
+norm_cfg = dict(type="BN", requires_grad=True)
+model = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(
+        type="SegDataPreProcessor", mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True,
+        pad_val=0, seg_pad_val=255, size=(64, 64), test_cfg=dict(size_divisor=32),
+    ),
+    backbone=dict(type="TimmBackbone", model_name="test_efficientnet"),
+    decode_head=dict(
+        type="FCNHead", in_channels=64, in_index=3, channels=16, num_convs=1,
+        concat_input=False, dropout_ratio=0.1, num_classes=3, norm_cfg=norm_cfg,
+        align_corners=False, loss_decode=dict(type="ComboLoss", ce_weight=0.5, dice_weight=0.5),
+    ),
+    train_cfg=dict(), test_cfg=dict(mode="whole"),
+)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(lr=1e-2))
+train_cfg = dict(max_epochs=2)
+train_dataloader = dict(batch_size=4, dataset=dict(data_root="{data}"))
+val_dataloader = dict(batch_size=4, dataset=dict(data_root="{data}"))
+test_dataloader = dict(batch_size=4, dataset=dict(data_root="{data}"))
+"""
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Real images and weights beside the checkout; the test skips loudly without them."""
+    if not SHARED.is_dir():
+        warnings.warn(f"SKIPPED for want of real data: {SHARED} is absent", stacklevel=2)
+        pytest.skip(f"real data not found: {SHARED}")
+    return SHARED
+
+
+def draw_squares(root: Path, counts: dict[str, int], size: int = 64, seed: int = 0) -> None:
+    """Write a data set of bright (cat) and dark (dog) squares on noise, in pets_coco's layout."""
+    random = np.random.default_rng(seed)
+    for split, count in counts.items():
+        for folder in ("img", "labels"):
+            (root / folder / split).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            image = random.integers(90, 160, (size, size, 3), dtype=np.uint8)
+            mask = np.zeros((size, size), dtype=np.uint8)
+            label = 1 + index % 2
+            side = int(random.integers(size // 3, size // 2))
+            top, left = random.integers(0, size - side, 2)
+            mask[top : top + side, left : left + side] = label
+            image[mask == label] = 250 if label == 1 else 10
+            Image.fromarray(image).save(root / "img" / split / f"{index:03d}.jpg", quality=95)
+            Image.fromarray(mask).save(root / "labels" / split / f"{index:03d}.png")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 / 5 / 4 images of 64x64 that a network learns in seconds. Do not change it."""
+    root = tmp_path_factory.mktemp("tiny_data")
+    draw_squares(root, {"train": 12, "val": 5, "test": 4})
+    return root
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path, tiny_data: Path) -> Path:
+    """A config of a very small network on `tiny_data`: two epochs of three steps."""
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY_CONFIG.format(root=ROOT, data=tiny_data))
+    return path
+
+
+@pytest.fixture
+def mmseg_scope() -> None:
+    """Registries look names up under mmseg, as a Runner arranges it."""
+    from mmengine.registry import init_default_scope
+
+    import seglab.mmseg_custom  # noqa: F401
+
+    init_default_scope("mmseg")

@@ -1,0 +1,163 @@
+"""Testing a checkpoint: figures, files, and agreement with mmseg's own metric."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import MODELS
+from PIL import Image
+
+from seglab.mmseg_custom.engine.inference import (
+    ImageSegmenter,
+    label_map,
+    load_model,
+    predict_batch,
+)
+from seglab.mmseg_custom.engine.prediction import find_images, predict_images
+from seglab.mmseg_custom.engine.testing import TestOptions as Options
+from seglab.mmseg_custom.engine.testing import test as run_test
+from seglab.utils.config_utils import load_config
+from seglab.utils.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("mmseg_scope")
+
+
+@pytest.fixture
+def checkpoint(tiny_config: Path, tmp_path: Path) -> Path:
+    """Random weights of the tiny network, as a checkpoint."""
+    torch.manual_seed(1)
+    model = MODELS.build(load_config(tiny_config).model)
+    # Large last-layer weights: otherwise one class wins everywhere and nothing is tested.
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=5.0)
+    meta = {"dataset_meta": {"classes": ("background", "cat", "dog")}}
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": model.state_dict(), "meta": meta}, path)
+    return path
+
+
+def test_files_and_figures(tiny_config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = Options(checkpoint, "val", out, device="cpu", pictures=2, command=["seglab"])
+    result = run_test(load_config(tiny_config), options)
+    written = json.loads((out / "test_metrics.json").read_text())
+    assert written["images"] == 5 and written["split"] == "val"
+    assert written["metrics"]["mDice"] == result.metrics["mDice"]
+    assert sorted(written["pictures"]) == sorted(path.name for path in out.glob("*.png"))
+    assert len(list(out.glob("val_worst_*.png"))) == 2
+    # Testing again in the same folder replaces the pictures, and leaves other files alone.
+    (out / "mine.png").touch()
+    run_test(load_config(tiny_config), Options(checkpoint, "val", out, device="cpu", pictures=1))
+    assert len(list(out.glob("val_worst_*.png"))) == 1 and (out / "mine.png").exists()
+
+
+def test_figures_agree_with_mmsegs_metric(
+    tiny_config: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    config = load_config(tiny_config)
+    ours = run_test(config, Options(checkpoint, "val", tmp_path / "o", device="cpu", pictures=0))
+    model = load_model(config, checkpoint, "cpu")
+    loader = Runner.build_dataloader(config.val_dataloader)
+    theirs = IoUMetric(iou_metrics=["mIoU", "mDice"])
+    theirs.dataset_meta = loader.dataset.metainfo
+    for index in range(len(loader.dataset)):
+        output = predict_batch(model, [loader.dataset[index]])[0]
+        theirs.process({}, [output.to_dict()])
+    reference = theirs.evaluate(len(loader.dataset))
+    for key in ("aAcc", "mIoU", "mAcc", "mDice"):
+        assert ours.metrics[key] == pytest.approx(reference[key], abs=0.00501), key
+
+
+def test_batches_do_not_matter(tiny_config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    found = [
+        run_test(
+            load_config(tiny_config, [f"val_dataloader.batch_size={size}"]),
+            Options(checkpoint, "val", tmp_path / str(size), device="cpu", pictures=0),
+        ).metrics
+        for size in (1, 4)
+    ]
+    assert found[0]["aAcc"] == pytest.approx(found[1]["aAcc"], abs=0.05)
+
+
+def test_other_classes_are_refused(tiny_config: Path, checkpoint: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    content["meta"]["dataset_meta"]["classes"] = ("background", "dog", "cat")
+    torch.save(content, checkpoint)
+    with pytest.raises(UserError, match="was trained for the classes background, dog, cat"):
+        load_model(load_config(tiny_config), checkpoint, "cpu")
+
+
+def test_other_models_are_refused(tiny_config: Path, checkpoint: Path) -> None:
+    config = load_config(tiny_config, ["model.backbone.model_name=test_resnet"])
+    with pytest.raises(UserError, match="does not belong to this model"):
+        load_model(config, checkpoint, "cpu")
+    config = load_config(tiny_config, ["model.decode_head.num_classes=2"])
+    with pytest.raises(UserError, match="another number of classes"):
+        load_model(config, checkpoint, "cpu")
+
+
+def test_a_split_the_config_lacks(tiny_config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    config = load_config(tiny_config)
+    config.test_dataloader = None
+    with pytest.raises(UserError, match="has no test_dataloader"):
+        run_test(config, Options(checkpoint, "test", tmp_path, device="cpu"))
+
+
+def test_predictions_of_any_size(tiny_config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    random = np.random.default_rng(0)
+    for name, (width, height) in {"a/x": (100, 37), "b/x": (64, 64), "tall": (33, 130)}.items():
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (height, width, 3), np.uint8)).save(path)
+    Image.fromarray(random.integers(0, 255, (20, 30), np.uint8)).save(folder / "grey.jpg")
+    images = find_images([folder])
+    for native in (False, True):
+        out = tmp_path / f"out_{native}"
+        assert predict_images(load_config(tiny_config), checkpoint, images, out, "cpu", native) == 4
+        for path, name in images.items():
+            mask = Image.open(out / "masks" / f"{name}.png")
+            overlay = Image.open(out / "overlays" / f"{name}.png")
+            assert mask.mode == "L" and mask.size == Image.open(path).size == overlay.size
+            assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
+
+
+def test_prediction_equals_the_tests(tiny_config: Path, checkpoint: Path, tiny_data: Path) -> None:
+    config = load_config(tiny_config)
+    model = load_model(config, checkpoint, "cpu")
+    dataset = Runner.build_dataloader(config.val_dataloader).dataset
+    by_test = label_map(predict_batch(model, [dataset[0]])[0])
+    by_file = ImageSegmenter(model, (64, 64))(dataset.get_data_info(0)["img_path"])
+    assert np.array_equal(by_test, by_file)
+    assert len(np.unique(by_test)) > 1
+
+
+def test_bad_images_are_all_reported_before_any_work(
+    tiny_config: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (32, 32)).save(folder / "good.jpg")
+    (folder / "torn.jpg").write_bytes((folder / "good.jpg").read_bytes()[:300])
+    (folder / "text.png").write_text("no image")
+    with pytest.raises(UserError, match="2 of 3 images cannot be read") as caught:
+        predict_images(
+            load_config(tiny_config), checkpoint, find_images([folder]), tmp_path / "out", "cpu"
+        )
+    assert "torn.jpg" in str(caught.value) and "text.png" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="input not found: .*nowhere"):
+        find_images([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match="no images in"):
+        find_images([tmp_path])
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jpg").touch()
+    with pytest.raises(UserError, match="would write the same mask"):
+        find_images([tmp_path / "a", tmp_path / "b"])

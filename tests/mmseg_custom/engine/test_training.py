@@ -1,0 +1,175 @@
+"""Training end to end on a tiny network: files, resuming, repeatability."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from seglab.mmseg_custom.engine.hooks import read_history
+from seglab.mmseg_custom.engine.training import (
+    TrainOptions,
+    TrainResult,
+    apply_options,
+    best_epoch,
+    choose_work_dir,
+    select_device,
+    train,
+)
+from seglab.utils.checkpoint_utils import load_checkpoint_file, weights_of
+from seglab.utils.config_utils import load_config
+from seglab.utils.errors import UserError
+
+
+def run(config_path: Path, overrides: Sequence[str] = (), **options: object) -> TrainResult:
+    config = load_config(config_path, overrides)
+    choices = TrainOptions(device="cpu", **options)
+    work_dir = choose_work_dir(config, choices)
+    apply_options(config, choices, work_dir)
+    return train(config, choices, work_dir)
+
+
+def weights(path: Path | None) -> dict[str, torch.Tensor]:
+    assert path is not None
+    return weights_of(load_checkpoint_file(path))
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_run_leaves_everything_behind(tiny_config: Path, tmp_path: Path) -> None:
+    result = run(tiny_config, work_dir=tmp_path / "run", seed=3, command=["seglab", "train"])
+    history = read_history(result.work_dir)
+    assert [record["epoch"] for record in history] == [1, 2]
+    assert result.epochs == 2
+    for key in (
+        "lr",
+        "loss",
+        "decode.loss_ce",
+        "decode.loss_dice",
+        "val/mDice",
+        "val/Dice/background",
+    ):
+        assert key in history[0]
+    # The best checkpoint is the first epoch of the highest unrounded mDice.
+    best = max(history, key=lambda record: record["val/mDice"])
+    assert result.best == best
+    assert result.best_checkpoint is not None
+    assert result.best_checkpoint.name == f"best_val_mDice_epoch_{best['epoch']}.pth"
+    record = json.loads((result.work_dir / "run.json").read_text())
+    assert record["status"] == "finished" and record["seed"] == 3 and record["from_scratch"]
+    assert record["environment"]["packages"]["torch"] == torch.__version__
+    assert record["best"]["val/mDice"] == best["val/mDice"]
+    # The stored config is complete: it loads by itself and says the same.
+    stored = load_config(result.work_dir / "config.py")
+    assert stored.randomness.seed == 3
+    assert stored.model.backbone.model_name == "test_efficientnet"
+    assert json.loads((result.work_dir / "config.json").read_text())["randomness"]["seed"] == 3
+
+
+def test_the_loss_of_the_log_is_the_sum_of_its_parts(tiny_config: Path, tmp_path: Path) -> None:
+    record = read_history(run(tiny_config, work_dir=tmp_path / "run").work_dir)[0]
+    expected = 0.5 * record["decode.loss_ce"] + 0.5 * record["decode.loss_dice"]
+    assert record["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_same_seed_same_weights_other_seed_others(tiny_config: Path, tmp_path: Path) -> None:
+    first = run(tiny_config, work_dir=tmp_path / "a", seed=1)
+    again = run(tiny_config, work_dir=tmp_path / "b", seed=1)
+    other = run(tiny_config, work_dir=tmp_path / "c", seed=2)
+    last = [weights(result.work_dir / "epoch_2.pth") for result in (first, again, other)]
+    assert equal(last[0], last[1])
+    assert not equal(last[0], last[2])
+
+
+def test_resuming_goes_on_where_it_stopped(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    result = run(tiny_config, work_dir=tmp_path / "run", resume=True)
+    assert [record["epoch"] for record in read_history(result.work_dir)] == [1, 2]
+    state = load_checkpoint_file(result.work_dir / "epoch_2.pth")
+    assert state["meta"]["epoch"] == 2 and state["meta"]["iter"] == 6
+
+
+def test_config_text_in_a_checkpoint_is_not_executed(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    path = tmp_path / "run" / "epoch_1.pth"
+    victim = tmp_path / "created_by_config"
+    checkpoint = load_checkpoint_file(path)
+    checkpoint["meta"]["config"] = f"open({str(victim)!r}, 'w')"
+    torch.save(checkpoint, path)
+    run(tiny_config, work_dir=tmp_path / "run", resume=True)
+    assert not victim.exists()
+
+
+def test_early_stopping_stops(tiny_config: Path, tmp_path: Path) -> None:
+    result = run(
+        tiny_config,
+        [
+            "train_cfg.max_epochs=9",
+            "custom_hooks.2.patience=2",
+            "custom_hooks.2.min_delta=100",
+        ],
+        work_dir=tmp_path / "run",
+    )
+    assert result.epochs == 3
+
+
+def test_a_work_dir_with_files_is_refused(tiny_config: Path, tmp_path: Path) -> None:
+    config = load_config(tiny_config)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "x").touch()
+    with pytest.raises(UserError, match="never overwrites"):
+        choose_work_dir(config, TrainOptions(work_dir=tmp_path / "used"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file"):
+        choose_work_dir(config, TrainOptions(work_dir=tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be written"):
+        choose_work_dir(config, TrainOptions(work_dir=tmp_path / "file" / "inside"))
+    with pytest.raises(UserError, match="cannot be written"):
+        choose_work_dir(config, TrainOptions(work_dir=Path("/proc/seglab")))
+
+
+def test_nothing_to_resume(tiny_config: Path, tmp_path: Path) -> None:
+    config = load_config(tiny_config)
+    with pytest.raises(UserError, match="nothing to resume"):
+        choose_work_dir(config, TrainOptions(work_dir=tmp_path / "new", resume=True))
+    with pytest.raises(UserError, match="no run with a finished epoch"):
+        choose_work_dir(config, TrainOptions(resume=True))
+
+
+def test_pretrained_weights_reach_the_backbone(tiny_config: Path, tmp_path: Path) -> None:
+    first = run(tiny_config, work_dir=tmp_path / "a")
+    path = first.work_dir / "epoch_2.pth"
+    config = load_config(tiny_config, ["optim_wrapper.optimizer.lr=0.0", "train_cfg.max_epochs=1"])
+    options = TrainOptions(work_dir=tmp_path / "b", pretrained=str(path), device="cpu", seed=9)
+    work_dir = choose_work_dir(config, options)
+    apply_options(config, options, work_dir)
+    result = train(config, options, work_dir)
+    # A rate of zero leaves the weights as they were loaded; running statistics move.
+    before, after = weights(path), weights(result.work_dir / "epoch_1.pth")
+    key = "backbone.timm_model.conv_stem.weight"
+    assert torch.equal(before[key], after[key])
+    assert not json.loads((result.work_dir / "run.json").read_text())["from_scratch"]
+
+
+def test_select_device() -> None:
+    assert select_device("cpu") == "cpu"
+    if not torch.cuda.is_available():
+        assert select_device("auto") == "cpu"
+        with pytest.raises(UserError, match="no CUDA device"):
+            select_device("cuda")
+
+
+def test_best_epoch_is_the_first_of_equals() -> None:
+    history = [
+        {"epoch": 1, "m": 0.5},
+        {"epoch": 2, "m": 0.70000001},
+        {"epoch": 3, "m": 0.7},
+        {"epoch": 4, "m": 0.70000001},
+        {"epoch": 5},
+    ]
+    assert best_epoch(history, "m")["epoch"] == 2
+    assert best_epoch(history, "other") == {}
+    assert best_epoch([], "m") == {}

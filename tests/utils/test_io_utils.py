@@ -1,0 +1,92 @@
+"""Atomic files and plain JSON."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seglab.utils.errors import UserError
+from seglab.utils.io_utils import atomic_path, read_json, sha256_file, to_plain, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_kill_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    code = f"""
+import os, signal
+from seglab.utils.io_utils import atomic_path
+with atomic_path({str(target)!r}) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code])
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+
+
+def test_the_result_is_as_readable_as_the_umask_says(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        path = write_json(tmp_path / "a.json", {})
+        assert path.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(old)
+
+
+def test_folders_are_made_and_suffix_is_kept(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "new" / "folder" / "x.png") as temporary:
+        assert temporary.suffix == ".png"
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "new" / "folder" / "x.png").read_bytes() == b"x"
+
+
+def test_numbers_of_numpy_and_torch_become_plain() -> None:
+    data = {
+        "a": np.float32(0.5),
+        "b": np.arange(3),
+        "c": torch.tensor([1.0, float("nan")]),
+        "d": (Path("x"), True, None, 7),
+        1: float("inf"),
+    }
+    plain = to_plain(data)
+    assert plain == {
+        "a": 0.5,
+        "b": [0, 1, 2],
+        "c": [1.0, None],
+        "d": ["x", True, None, 7],
+        "1": None,
+    }
+    json.dumps(plain, allow_nan=False)
+
+
+def test_bad_json_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text('{"a": ')
+    with pytest.raises(UserError, match=r"broken\.json is not valid JSON"):
+        read_json(path)
+    with pytest.raises(UserError, match=r"cannot read .*missing\.json"):
+        read_json(tmp_path / "missing.json")
+
+
+def test_sha256_reads_every_block(tmp_path: Path) -> None:
+    path = tmp_path / "big.bin"
+    content = os.urandom((1 << 20) + 17)
+    path.write_bytes(content)
+    assert sha256_file(path) == hashlib.sha256(content).hexdigest()
