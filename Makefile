@@ -38,7 +38,7 @@ lint: $(VENV)/.dev  ## ruff and mypy.
 curation: $(VENV)/.curation  ## Add the optional extras: YOLOv8, SAM 2.1, FiftyOne.
 
 docs: $(VENV)/.core  ## Write the documents that are generated.
-	$(BIN)/python -m seglab.data.preflight > docs/preflight.md
+	$(BIN)/python -m seglab.data.preflight > reports/preflight.md
 
 clean:  ## Remove the environment and what the tools cache; data and runs stay.
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info

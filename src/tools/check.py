@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from seglab.tools.common import add_config_arguments, new_parser
+from seglab.tools.common import add_config_arguments
+from seglab.utils.script import new_parser
 
 EXAMPLES = """\
   python src/tools/check.py --config configs/lite_fpn_effnetlite2_256x256.py
@@ -61,6 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from seglab.tools.main import run_script
+    from seglab.utils.script import run_script
 
     run_script(main)

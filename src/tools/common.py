@@ -11,18 +11,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def new_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """A parser whose help keeps its line breaks and shows examples."""
-    return argparse.ArgumentParser(
-        prog=f"seglab {command}",
-        description=description,
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--config`, `--data-root`, `--cfg-options`, `--skip-preflight`, `--debug`."""
+    """`--config`, `--data-root`, `--cfg-options`."""
     parser.add_argument("--config", required=True, help="the config, e.g. configs/lite_....py")
     parser.add_argument(
         "--data-root", metavar="DIR", help="folder with img/ and labels/; replaces the config's"
@@ -35,12 +25,6 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change the config, e.g. train_cfg.max_epochs=5; +KEY=VALUE adds a new key",
     )
-    add_debug_argument(parser)
-
-
-def add_debug_argument(parser: argparse.ArgumentParser) -> None:
-    """`--debug`."""
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
 def add_preflight_argument(parser: argparse.ArgumentParser) -> None:

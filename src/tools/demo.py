@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglab.tools.common import add_debug_argument, new_parser
 from seglab.utils.paths import PROJECT_ROOT
+from seglab.utils.script import new_parser
 
 CONFIG = "configs/toy_fpn_effnetlite0_128x128.py"
 EXAMPLES = """\
@@ -39,7 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the toy data goes (default data/toy)",
     )
-    add_debug_argument(parser)
     return parser
 
 
@@ -70,6 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from seglab.tools.main import run_script
+    from seglab.utils.script import run_script
 
     run_script(main)

@@ -1,15 +1,12 @@
-"""The `seglab` command, and how every tool starts and fails."""
+"""The `seglab` command: it hands over to the tool that is named."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from seglab.utils.errors import UserError
+from seglab.utils.script import run_tool
 
 #: Command -> module with `main(argv)`, and what it does in a line.
 COMMANDS = {
@@ -20,7 +17,6 @@ COMMANDS = {
     "demo": ("seglab.tools.demo", "draw toy data, train, test, and show where to look"),
     "make-toy": ("seglab.data.make_toy", "draw the synthetic cats-and-dogs data set"),
 }
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def _usage() -> str:
@@ -32,49 +28,6 @@ def _usage() -> str:
         "commands:\n" + "\n".join(lines) + "\n\n`seglab COMMAND --help` explains each; "
         "`python src/tools/COMMAND.py` is the same program."
     )
-
-
-def run_tool(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Run a tool's `main`; turn what goes wrong into a message and an exit code.
-
-    Returns:
-        The exit code: what `main` returned, a UserError's code, 130 after Ctrl-C, 1 after a
-        defect of ours.
-    """
-    debug = "--debug" in (sys.argv[1:] if argv is None else argv)
-    try:
-        return main(argv)
-    except UserError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; keep Python from complaining while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        if debug:
-            raise
-        print(
-            f"error: unexpected {type(error).__name__}: {error}\n"
-            "  fix: run again with --debug for the traceback, and report it",
-            file=sys.stderr,
-        )
-        return 1
-
-
-def run_script(main: Callable[[Sequence[str] | None], int]) -> None:
-    """Run a tool that was started as a file or with `-m`, and exit."""
-    # Started as a file, Python puts its folder first: `test.py` must not hide the library's
-    # `test` package from anybody.
-    script_folder = Path(sys.argv[0]).resolve().parent
-    if sys.path and Path(sys.path[0]).resolve() == script_folder:
-        del sys.path[0]
-    sys.exit(run_tool(main))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

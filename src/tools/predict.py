@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglab.tools.common import add_config_arguments, add_device_argument, new_parser
+from seglab.tools.common import add_config_arguments, add_device_argument
+from seglab.utils.script import new_parser
 
 EXAMPLES = """\
   python src/tools/predict.py --config RUN/config.py --checkpoint RUN/best_val_mDice_epoch_12.pth \\
@@ -57,6 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from seglab.tools.main import run_script
+    from seglab.utils.script import run_script
 
     run_script(main)

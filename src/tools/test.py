@@ -12,8 +12,8 @@ from seglab.tools.common import (
     add_device_argument,
     add_preflight_argument,
     check_before_compute,
-    new_parser,
 )
+from seglab.utils.script import new_parser
 
 EXAMPLES = """\
   python src/tools/test.py --config RUN/config.py --checkpoint RUN/best_val_mDice_epoch_12.pth \\
@@ -81,6 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from seglab.tools.main import run_script
+    from seglab.utils.script import run_script
 
     run_script(main)

@@ -13,8 +13,8 @@ from seglab.tools.common import (
     add_device_argument,
     add_preflight_argument,
     check_before_compute,
-    new_parser,
 )
+from seglab.utils.script import new_parser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -111,7 +111,7 @@ def _same_run(args: argparse.Namespace) -> str:
 
 
 def _interrupted(args: argparse.Namespace, work_dir: Path) -> int:
-    from seglab.tools.main import INTERRUPTED
+    from seglab.utils.script import INTERRUPTED
 
     if (work_dir / "last_checkpoint").is_file():
         note = (
@@ -158,6 +158,6 @@ def _summarise(args: argparse.Namespace, config: Config, result: TrainResult) ->
 
 
 if __name__ == "__main__":
-    from seglab.tools.main import run_script
+    from seglab.utils.script import run_script
 
     run_script(main)

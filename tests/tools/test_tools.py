@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from seglab.tools import check, predict, test, train
-from seglab.tools.main import main, run_tool
+from seglab.tools.main import main
 from seglab.utils.errors import UserError
+from seglab.utils.script import run_tool
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -161,7 +162,7 @@ def test_mistakes_with_checkpoints(
 
 
 def test_check_reports_and_lists(run: Run, tiny_config: Path, tmp_path: Path) -> None:
-    code, out, _ = run("check", "--config", tiny_config)
+    code, _, _ = run("check", "--config", tiny_config)
     assert code == 0
     with pytest.raises(SystemExit) as left:
         main(["check", "--list"])

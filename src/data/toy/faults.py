@@ -42,9 +42,9 @@ def _pick_instance(rng: np.random.Generator, scene: Scene) -> int:
     return int(rng.choice(np.unique(scene.instances[scene.instances > 0])))
 
 
-def _longer_side(instances: ByteArray) -> int:
-    """Longer side in pixels of the box around everything that is not 0."""
-    rows, columns = np.nonzero(instances)
+def _length(rng: np.random.Generator, scene: Scene) -> int:
+    """Longer side in pixels of the box around one of the animals that are seen."""
+    rows, columns = np.nonzero(scene.instances == _pick_instance(rng, scene))
     return int(max(np.ptp(rows), np.ptp(columns))) + 1
 
 
@@ -56,8 +56,8 @@ def _missing_object(rng: np.random.Generator, scene: Scene) -> _Spoiled:
 
 
 def _shifted(rng: np.random.Generator, scene: Scene) -> _Spoiled:
-    """The whole mask is moved by 8 to 20 % of the animal's length."""
-    reach = max(_longer_side(scene.instances) * rng.uniform(0.08, 0.2), 2.0)
+    """The whole mask is moved by 6 to 16 % of an animal's length."""
+    reach = max(_length(rng, scene) * rng.uniform(0.06, 0.16), 2.0)
     turn = rng.uniform(0, 2 * np.pi)
     dx, dy = round(reach * np.cos(turn)), round(reach * np.sin(turn))
     height, width = scene.mask.shape
@@ -68,7 +68,7 @@ def _shifted(rng: np.random.Generator, scene: Scene) -> _Spoiled:
 
 def _jagged(rng: np.random.Generator, scene: Scene) -> _Spoiled:
     """Outlines are polygons of a few careless clicks that stray to both sides."""
-    length = _longer_side(scene.instances)
+    length = _length(rng, scene)
     step, stray = max(length * 0.07, 3.0), max(length * 0.035, 1.5)
     mask = np.zeros_like(scene.mask)
     for label in range(1, len(CLASSES)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from seglab.data.toy.clutter import Thing, sample_distractor, sample_occluder
 from seglab.data.toy.options import CLASSES
-from seglab.data.toy.shapes import ByteArray, FloatArray, Part, Relief, paint, similarity
+from seglab.data.toy.shapes import ByteArray, FloatArray, Part, Relief, f32, paint, similarity
 from seglab.data.toy.silhouettes import POSES, Figure, draw_animal, extent
 from seglab.data.toy.textures import Coat, coat_colours, hair, noise, sample_coat, surface
 
@@ -115,7 +115,7 @@ class _Canvas:
         """Darken what lies behind a figure, on the side away from the light."""
         quarter = max(self.size // 4, 1)
         small = cv2.resize(silhouette, (quarter, quarter), interpolation=cv2.INTER_AREA)
-        shift = np.float32(
+        shift = f32(
             [[1, 0, -self.light[0] * 0.05 * quarter], [0, 1, -self.light[1] * 0.035 * quarter]]
         )
         moved = cv2.warpAffine(small.astype(np.float32), shift, (quarter, quarter))
@@ -128,7 +128,7 @@ def _placement(
     parts: list[Part], scale: float, angle: float, left: bool, foot: tuple[float, float]
 ) -> FloatArray:
     """Matrix that makes the longer side of the box `scale` pixels and stands it on `foot`."""
-    upright = np.diag(np.float32([-1 if left else 1, -1, 1]))
+    upright = np.diag(f32([-1 if left else 1, -1, 1]))
     turned = similarity(1.0, angle, (0, 0)) @ upright
     box = extent(parts, turned)
     factor = scale / float(max(box[2] - box[0], box[3] - box[1]))
@@ -188,7 +188,7 @@ class _Placed:
 
 def _head_box(figure: Figure, matrix: FloatArray) -> FloatArray:
     """Left, top, right, bottom of the skull, in pixels."""
-    centre = matrix[:, :2] @ np.float32(figure.head) + matrix[:, 2]
+    centre = matrix[:, :2] @ f32(figure.head) + matrix[:, 2]
     radius = figure.head_radius * float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     return np.concatenate([centre - radius, centre + radius]).astype(np.float32)
 
@@ -224,7 +224,7 @@ def _seen_coat(rng: np.random.Generator, canvas: _Canvas, animal: _Placed) -> Co
     behind = canvas.rgb[box[1] : box[3] + 1 : 4, box[0] : box[2] + 1 : 4].mean(axis=(0, 1))
     coat = animal.coat
     for _ in range(6):
-        if float(np.linalg.norm(behind - np.float32(coat.base))) > 75:
+        if float(np.linalg.norm(behind - f32(coat.base))) > 75:
             break
         coat = sample_coat(rng)
     return coat
@@ -257,7 +257,7 @@ def _camera(rng: np.random.Generator, rgb: FloatArray) -> ByteArray:
     ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     gradient = ramp[None, :] * np.cos(turn) + ramp[:, None] * np.sin(turn)
     light = 1 + rng.uniform(0.1, 0.6) * gradient + 0.08 * noise(rng, (size, size), 0.4 * size)
-    tint = np.float32([1, 1, 1]) + np.float32([1, 0, -1]) * np.float32(rng.normal(0, 0.05))
+    tint = f32([1, 1, 1]) + f32([1, 0, -1]) * np.float32(rng.normal(0, 0.05))
     lit = rgb * np.float32(rng.uniform(0.85, 1.15)) * light[..., None].astype(np.float32) * tint
     if rng.random() < 0.35:
         lit = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.3, 0.7)) * size / 128)
@@ -303,8 +303,8 @@ def draw_scene(rng: np.random.Generator, size: int, species: tuple[str, ...]) ->
     """
     large = size * (4 if size <= 64 else 3 if size <= 160 else 2)
     rgb, horizon = _background(rng, large)
-    direction = np.float32([rng.choice([-1, 1]) * rng.uniform(0.3, 0.6), -0.55, 0.75])
-    canvas = _Canvas(large, direction / np.linalg.norm(direction), rgb)
+    direction = f32([rng.choice([-1, 1]) * rng.uniform(0.3, 0.6), -0.55, 0.75])
+    canvas = _Canvas(large, f32(direction / np.linalg.norm(direction)), rgb)
     _put_distractors(rng, canvas, horizon)
     animals = [
         _place_animal(rng, large, name, slot, len(species)) for slot, name in enumerate(species)

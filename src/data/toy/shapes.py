@@ -34,6 +34,11 @@ class Role(IntEnum):
     GLINT = 7
 
 
+def f32(values: ArrayLike) -> FloatArray:
+    """The values as a float32 array."""
+    return np.asarray(values, np.float32)
+
+
 @dataclass(frozen=True)
 class Part:
     """One shape of a figure.
@@ -67,14 +72,14 @@ class Part:
 
 def stroke(points: ArrayLike, radii: ArrayLike, role: Role = Role.FUR, tone: float = 1.0) -> Part:
     """A thick curve through `points` (N, 2) with half widths `radii` (N,)."""
-    return Part(np.asarray(points, np.float32), np.asarray(radii, np.float32), role, tone)
+    return Part(f32(points), f32(radii), role, tone)
 
 
 def outline(
     points: ArrayLike, role: Role = Role.FUR, tone: float = 1.0, smooth: bool = True
 ) -> Part:
     """A filled closed curve (or polygon) through `points` (N, 2)."""
-    return Part(np.asarray(points, np.float32), None, role, tone, smooth)
+    return Part(f32(points), None, role, tone, smooth)
 
 
 def ellipse(
@@ -90,18 +95,15 @@ def ellipse(
 
 def mirrored(points: ArrayLike) -> FloatArray:
     """Close a right half outline, given from top to bottom, by its mirror image in x = 0."""
-    right = np.asarray(points, np.float32)
-    inner = right[(right[:, 0] > 0)][::-1] * np.float32([-1, 1])
+    right = f32(points)
+    inner = right[(right[:, 0] > 0)][::-1] * f32([-1, 1])
     return np.concatenate([right, inner])
 
 
-def similarity(
-    scale: float, angle: float, shift: tuple[float, float], flip: bool = False
-) -> FloatArray:
-    """The 2 x 3 matrix that mirrors in x (if `flip`), scales, turns by `angle` (radians), shifts."""
+def similarity(scale: float, angle: float, shift: tuple[float, float]) -> FloatArray:
+    """The 2 x 3 matrix that scales, turns by `angle` (radians) and shifts."""
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    sign = -1.0 if flip else 1.0
-    return np.asarray([[sign * cos, -sin, shift[0]], [sign * sin, cos, shift[1]]], np.float32)
+    return f32([[cos, -sin, shift[0]], [sin, cos, shift[1]]])
 
 
 def _curve(values: FloatArray, closed: bool) -> FloatArray:

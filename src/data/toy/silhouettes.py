@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seglab.data.toy import heads
-from seglab.data.toy.shapes import FloatArray, Part, Role, ellipse, outline, similarity, stroke
+from seglab.data.toy.shapes import FloatArray, Part, Role, ellipse, f32, outline, similarity, stroke
 
 POSES = ("stand", "walk", "sit", "sit_front", "lie", "portrait")
 _FAR = 0.68  # tone of what is on the far side of the body
@@ -98,7 +98,7 @@ def _tail(rng: np.random.Generator, build: _Build, root: Point, away: float = -1
 
 def _tail_on_ground(rng: np.random.Generator, build: _Build, root: Point, away: float) -> Part:
     """A tail that lies beside a sitting or lying animal."""
-    length, radius, (x, y) = build.tail, build.tail_radius, root
+    length, radius, x = build.tail, build.tail_radius, root[0]
     if build.dog or rng.random() < 0.35:
         return _tail(rng, build, root, away)
     curve = [
@@ -201,12 +201,10 @@ def _lie(rng: np.random.Generator, build: _Build, front: bool) -> Figure:
     lift = b.neck * rng.uniform(0.7, 1.1)
     head = (0.48 + b.neck * 0.3, b.chest * 1.35 + lift + b.head * 0.35)
     reach = 0.62 + 0.5 * b.leg * rng.uniform(0.6, 1.0)
-    paws = [(0.3, b.chest * 0.6), (0.5, radius * 1.2), (reach, radius)]
+    paws = f32([(0.3, b.chest * 0.6), (0.5, radius * 1.2), (reach, radius)])
     parts = [
         _tail_on_ground(rng, b, (-0.5, 0.12), -1.0),
-        stroke(
-            np.asarray(paws) + (0.06, 0.03), [radius * 1.3, radius, radius * 0.9], Role.FUR, _FAR
-        ),
+        stroke(paws + f32((0.06, 0.03)), [radius * 1.3, radius, radius * 0.9], Role.FUR, _FAR),
         stroke(
             [(-0.4, b.rump * 1.1), (0, b.waist * 1.3), (0.34, b.chest * 1.15)],
             [b.rump * 1.1, b.waist * 1.25, b.chest * 1.1],

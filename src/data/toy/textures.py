@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from seglab.data.toy.shapes import FloatArray, Relief, Role
+from seglab.data.toy.shapes import FloatArray, Relief, Role, f32
 
 # RGB. One list for cats, dogs, cushions, rugs and part of the walls and floors.
 FUR_COLOURS = (
@@ -143,7 +143,7 @@ def coat_colours(
 
     weight = _pattern_mask(rng, coat, along, up, unit)
     weight = np.where(relief.role == Role.ACCENT, np.maximum(weight, 0.75), weight)[..., None]
-    colours = np.float32(coat.base) * (1 - weight) + np.float32(coat.second) * weight
+    colours = f32(coat.base) * (1 - weight) + f32(coat.second) * weight
     angle = float(np.arctan2(matrix[1, 0], matrix[0, 0])) + rng.uniform(0.2, 0.7)
     strands = hair(rng, shape, max(0.07 * unit, 3.0), angle) * 0.085
     strands += noise(rng, shape, 0.12 * unit) * 0.05
@@ -174,7 +174,7 @@ def surface(
     """
     kind = kinds[rng.integers(len(kinds))]
     pool = FUR_COLOURS if rng.random() < 0.6 else ROOM_COLOURS
-    first = np.float32(jittered(rng, pool[rng.integers(len(pool))]))
+    first = f32(jittered(rng, pool[rng.integers(len(pool))]))
     second = first * np.float32(rng.uniform(0.72, 0.9) if rng.random() < 0.5 else 1.15)
     y = np.arange(shape[0], dtype=np.float32)[:, None] / unit
     x = np.arange(shape[1], dtype=np.float32)[None, :] / unit
@@ -199,5 +199,5 @@ def surface(
     if kind == "planks":
         grain += 0.05 * hair(rng, shape, 0.2 * unit, 0.0)
     if kind == "grass":
-        colours = colours * np.float32([0.75, 0.95, 0.6])
+        colours = colours * f32([0.75, 0.95, 0.6])
     return np.asarray(colours * (1 + grain[..., None]), np.float32)

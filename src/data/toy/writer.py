@@ -100,7 +100,7 @@ def _write_image(
     mask, fault = scene.mask, None
     if split == "train" and options.faults > 0:
         _encode(root / "labels_true" / split / f"{name}.png", scene.mask)
-        if index in faults:
+        if index in faults and scene.mask.any():  # a tiny animal may be hidden altogether
             rng = np.random.default_rng([options.seed, 0, index, _FAULT_MAKING])
             mask, parameters = spoil(rng, scene, faults[index])
             fault = {
@@ -249,7 +249,8 @@ def generate(options: ToyOptions) -> Path:
     if _check_destination(out, options):
         print(f"{out} already holds this toy set: left as it is")
         return out
-    partial_folder = out.parent / f".{out.name}.partial"
+    place = out.resolve()  # `--out .` has no name
+    partial_folder = place.parent / f".{place.name}.partial"
     shutil.rmtree(partial_folder, ignore_errors=True)  # of a run that was killed
     try:
         partial_folder.mkdir(parents=True)

@@ -31,6 +31,9 @@ class ConfusionMetric(BaseMetric):
         collect_device: Where results of several processes are gathered, `"cpu"` or `"gpu"`.
     """
 
+    # Not None, or mmengine warns that there is no prefix.
+    default_prefix = ""
+
     def __init__(
         self, ignore_index: int = 255, prefix: str | None = None, collect_device: str = "cpu"
     ) -> None:

@@ -1,0 +1,69 @@
+"""How every program of seglab reads its command line, starts and fails."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seglab.utils.errors import UserError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def new_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """A parser whose help keeps its line breaks and shows examples, with `--debug`."""
+    parser = argparse.ArgumentParser(
+        prog=f"seglab {command}",
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def run_tool(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Run a tool's `main`; turn what goes wrong into a message and an exit code.
+
+    Returns:
+        The exit code: what `main` returned, a UserError's code, 130 after Ctrl-C, 1 after a
+        defect of ours.
+    """
+    debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    try:
+        return main(argv)
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; keep Python from complaining while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"error: unexpected {type(error).__name__}: {error}\n"
+            "  fix: run again with --debug for the traceback, and report it",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def run_script(main: Callable[[Sequence[str] | None], int]) -> None:
+    """Run a tool that was started as a file or with `-m`, and exit."""
+    # Started as a file, Python puts its folder first: `test.py` must not hide the library's
+    # `test` package from anybody.
+    script_folder = Path(sys.argv[0]).resolve().parent
+    if sys.path and Path(sys.path[0]).resolve() == script_folder:
+        del sys.path[0]
+    sys.exit(run_tool(main))
