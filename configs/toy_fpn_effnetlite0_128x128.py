@@ -23,4 +23,4 @@ model = dict(
 optim_wrapper = dict(
     type="OptimWrapper", optimizer=dict(lr=1e-3, weight_decay=0.01), clip_grad=dict(max_norm=5.0)
 )
-train_cfg = dict(max_epochs=12)
+train_cfg = dict(max_epochs=10)

@@ -6,7 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-EPILOG = """\
+from seglab.utils.script import new_parser
+
+DESCRIPTION = """\
+Draw a synthetic cats-and-dogs data set: images, masks and, on request, known mask faults.
+
 what it writes
   OUT/img/{train,val,test}/*.jpg       RGB images
   OUT/labels/{train,val,test}/*.png    masks: 0 background, 1 cat, 2 dog
@@ -17,8 +21,8 @@ with --faults also
   OUT/faults.json                      which mask has which fault, and its IoU with the truth
 
 The same options give the same files. A set that is already there is left as it is.
-
-examples
+"""
+EXAMPLES = """\
   python src/data/make_toy.py --out data/toy
   python src/data/make_toy.py --out data/toy256 --train 200 --val 60 --test 60 --size 256
   python src/data/make_toy.py --out data/toy_faulty --faults 0.25
@@ -28,17 +32,12 @@ examples
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this tool."""
-    parser = argparse.ArgumentParser(
-        prog="make_toy.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("make-toy", DESCRIPTION, EXAMPLES)
     add = parser.add_argument
     add("--out", type=Path, default=Path("data/toy"), help="folder to write (default: %(default)s)")
-    add("--train", type=int, default=96, help="training images (default: %(default)s)")
-    add("--val", type=int, default=32, help="validation images (default: %(default)s)")
-    add("--test", type=int, default=32, help="test images (default: %(default)s)")
+    add("--train", type=int, default=256, help="training images (default: %(default)s)")
+    add("--val", type=int, default=48, help="validation images (default: %(default)s)")
+    add("--test", type=int, default=48, help="test images (default: %(default)s)")
     add("--size", type=int, default=128, help="side of the images in pixels (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed (default: %(default)s)")
     add(
@@ -62,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw the data set; returns the exit code."""
     arguments = vars(build_parser().parse_args(argv))
+    del arguments["debug"]  # read by whoever runs this
 
     from seglab.data.toy.options import FAULT_KINDS, ToyOptions
     from seglab.data.toy.writer import generate

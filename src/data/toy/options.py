@@ -31,9 +31,9 @@ class ToyOptions:
     """
 
     out: Path
-    train: int = 96
-    val: int = 32
-    test: int = 32
+    train: int = 256
+    val: int = 48
+    test: int = 48
     size: int = 128
     seed: int = 0
     faults: float = 0.0
