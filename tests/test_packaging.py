@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-import tomllib
 
 import seglab
 from seglab.tools.main import COMMANDS, main
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
 def test_every_package_is_listed(project_root: Path) -> None:
+    tomllib = pytest.importorskip("tomllib")
     settings = tomllib.loads((project_root / "pyproject.toml").read_text())
     listed = set(settings["tool"]["setuptools"]["packages"])
     source = project_root / "src"

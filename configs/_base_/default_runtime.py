@@ -32,7 +32,11 @@ custom_hooks = [
     dict(type="HistoryHook"),
     dict(type="ProgressHook", monitor="val/mDice"),
     dict(
-        type="EarlyStoppingHook", monitor="val/mDice", rule="greater", patience=15, min_delta=0.01
+        type="HistoryEarlyStoppingHook",
+        monitor="val/mDice",
+        rule="greater",
+        patience=15,
+        min_delta=0.01,
     ),
 ]
 

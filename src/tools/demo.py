@@ -51,12 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = args.output_dir / time.strftime("%Y%m%d_%H%M%S")
     data = ["--data-root", str(args.data_root)]
     print("1/3  drawing the toy data set")
-    make_toy.main(["--out", str(args.data_root)])
+    if code := make_toy.main(["--out", str(args.data_root)]):
+        return code
     print("\n2/3  training")
-    train.main(["--config", CONFIG, "--work-dir", str(run), *data])
+    if code := train.main(["--config", CONFIG, "--work-dir", str(run), *data]):
+        return code
     print("\n3/3  testing on images it has not seen")
     checkpoint = max(run.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-    test.main(["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data])
+    tested = ["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data]
+    if code := test.main(tested):
+        return code
     print(
         f"\nlook at:\n"
         f"  {args.data_root / 'contact_sheet.png'}   the data\n"

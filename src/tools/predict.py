@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run images at their own size instead of the size the model was trained at",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     add_device_argument(parser)
     return parser
 
@@ -47,9 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(args.config, args.cfg_options, args.data_root)
     from seglab.mmseg_custom.engine.prediction import find_images, predict_images
 
-    images = find_images(args.input)
+    images = find_images(args.input, args.output_dir)
     count = predict_images(
-        config, args.checkpoint, images, args.output_dir, args.device, args.native_size
+        config,
+        args.checkpoint,
+        images,
+        args.output_dir,
+        device=args.device,
+        native_size=args.native_size,
+        overwrite=args.overwrite,
     )
     print(
         f"{count} masks in {args.output_dir / 'masks'}, overlays in {args.output_dir / 'overlays'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from seglab.tools.common import (
     add_preflight_argument,
     check_before_compute,
 )
+from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.script import new_parser
 
 if TYPE_CHECKING:
@@ -72,10 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         TrainOptions,
         apply_options,
         choose_work_dir,
+        process_rank,
+        select_device,
         train,
     )
     from seglab.utils.config_utils import load_config
-    from seglab.utils.weights import find_weights
 
     options = TrainOptions(
         work_dir=args.work_dir,
@@ -88,44 +91,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         command=sys.argv if argv is None else ["seglab", "train", *argv],
     )
     config = load_config(args.config, args.cfg_options, args.data_root)
-    if not args.skip_preflight:
+    select_device(args.device)
+    first = process_rank() == 0  # of several processes one checks and reports
+    if first and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))
     work_dir = choose_work_dir(config, options)
     apply_options(config, options, work_dir)
-    if config.pretrained_backbone:
-        print(f"backbone weights: {find_weights(config.pretrained_backbone)}")
-    else:
-        print("backbone weights: random (from scratch)")
-    print(f"run folder: {work_dir}", flush=True)
+    if first:
+        print(f"{_start(config)}\nrun folder: {work_dir}", flush=True)
     try:
         result = train(config, options, work_dir)
     except KeyboardInterrupt:
-        return _interrupted(args, work_dir)
-    _summarise(args, config, result)
+        return _interrupted(work_dir)
+    if first:
+        _summarise(config, result)
     return 0
 
 
-def _same_run(args: argparse.Namespace) -> str:
-    """The options that a follow-up command needs to see the same data."""
-    return f" --data-root {args.data_root}" if args.data_root else ""
+def _start(config: Config) -> str:
+    """What the run starts from; finds (or downloads) the pretrained weights."""
+    from seglab.utils.weights import find_weights
+
+    if config.resume:
+        return f"resuming: {config.load_from}"
+    source = config.pretrained_backbone
+    return f"backbone weights: {find_weights(source) if source else 'random (from scratch)'}"
 
 
-def _interrupted(args: argparse.Namespace, work_dir: Path) -> int:
+def _command(tool: str, work_dir: Path, *arguments: object) -> str:
+    """A command line for a run, with its stored config: complete, from the current folder."""
+    script = PROJECT_ROOT / "src" / "tools" / f"{tool}.py"
+    shown = script.relative_to(PROJECT_ROOT) if Path.cwd() == PROJECT_ROOT else script
+    words = ["python", shown, "--config", work_dir / "config.py", *arguments]
+    return shlex.join(map(str, words))
+
+
+def _interrupted(work_dir: Path) -> int:
     from seglab.utils.script import INTERRUPTED
 
     if (work_dir / "last_checkpoint").is_file():
-        note = (
-            f"finished epochs are kept in {work_dir}; go on with\n"
-            f"  python src/tools/train.py --config {args.config}{_same_run(args)} "
-            f"--work-dir {work_dir} --resume"
-        )
+        again = _command("train", work_dir, "--work-dir", work_dir, "--resume")
+        note = f"finished epochs are kept in {work_dir}; go on with\n  {again}"
     else:
         note = f"no epoch was finished; the run's config and log are in {work_dir}"
     print(f"\ninterrupted: {note}", file=sys.stderr)
     return INTERRUPTED
 
 
-def _summarise(args: argparse.Namespace, config: Config, result: TrainResult) -> None:
+def _summarise(config: Config, result: TrainResult) -> None:
     """Draw the curves, print the best epoch's table and the command to run next."""
     from seglab.mmseg_custom.engine.hooks import read_history
     from seglab.utils.config_utils import dataset_metainfo
@@ -151,10 +164,10 @@ def _summarise(args: argparse.Namespace, config: Config, result: TrainResult) ->
             "minutes": f"{result.seconds / 60:.1f}",
         },
     )
-    print(
-        f"\ntest it next:\n  python src/tools/test.py --config {args.config}{_same_run(args)} "
-        f"--checkpoint {result.best_checkpoint} --split val"
+    following = _command(
+        "test", result.work_dir, "--checkpoint", result.best_checkpoint, "--split", "val"
     )
+    print(f"\ntest it next:\n  {following}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ mmengine_config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
 
 SPLITS = ("train", "val", "test")
 _PRETRAINED = "Pretrained"
+#: Top-level keys that something reads: the Runner, mmengine's registry, or seglab.
+_EFFECTIVE = {
+    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader"),
+    *("train_cfg", "val_cfg", "test_cfg", "auto_scale_lr", "optim_wrapper", "param_scheduler"),
+    *("val_evaluator", "test_evaluator", "default_hooks", "custom_hooks", "data_preprocessor"),
+    *("load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level", "visualizer"),
+    *("default_scope", "randomness", "experiment_name", "custom_imports", "model_wrapper_cfg"),
+    *("pretrained_backbone", "compile", "sync_bn", "find_unused_parameters"),
+}
 
 
 def load_config(
@@ -48,6 +58,25 @@ def load_config(
         _apply_override(config, override)
     _set_data_roots(config, data_root)
     return config
+
+
+@contextmanager
+def building(config: Config) -> Iterator[None]:
+    """Say that the config is wrong when what it describes cannot be built.
+
+    Raises:
+        UserError: In place of what mmengine raised, with its first line.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # constructors of other people raise anything
+        first_line = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"config {config.filename} does not build: {type(error).__name__}: {first_line[:300]}",
+            "correct the type or argument it names; --debug shows where",
+        ) from error
 
 
 def _parse(path: Path) -> Config:
@@ -89,7 +118,12 @@ def parse_value(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        if text.startswith(("[", "(", "{", "dict(")):
+            raise UserError(
+                f"--cfg-options: {text!r} is not a Python literal",
+                "quote the words in it: \"['a', 'b']\" or \"{'type': 'SGD', 'lr': 0.1}\"",
+            ) from error
         return text
 
 
@@ -109,6 +143,14 @@ def _apply_override(config: Config, override: str) -> None:
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UserError(
             f"--cfg-options: the config has no key {key!r}", f"{hint}+{key}=... adds a new key"
+        )
+    if not new and "." not in key and key not in _EFFECTIVE:
+        place = "--data-root" if key == "data_root" else "the key it was put into"
+        raise UserError(
+            f"--cfg-options: {key!r} is only a variable of the config file; by now its value "
+            "stands elsewhere and changing it would do nothing",
+            f"set {place} instead, e.g. train_dataloader.dataset.mask_dir or "
+            "model.decode_head.loss_decode.class_weight",
         )
     try:
         config.merge_from_dict({key: parse_value(text)}, allow_list_keys=True)
@@ -135,7 +177,12 @@ def _set_data_roots(config: Config, data_root: str | Path | None) -> None:
     for split in SPLITS:
         loader = config.get(f"{split}_dataloader")
         for node in _dataset_nodes(loader):
-            node["data_root"] = str(resolve_input(data_root or node["data_root"]).absolute())
+            root = data_root or node["data_root"]
+            if not isinstance(root, str | Path):
+                raise UserError(
+                    f"{split}_dataloader: data_root is {root!r}, not a folder", "use --data-root"
+                )
+            node["data_root"] = str(resolve_input(root).absolute())
     if "data_root" in config:
         config.data_root = str(resolve_input(data_root or config.data_root).absolute())
 

@@ -1,6 +1,6 @@
 """Errors that are the user's to mend: one clear message, no traceback.
 
-The tools print a `UserError` as one message and exit non-zero (`seglab.tools.main.run_tool`);
+The tools print a `UserError` as one message and exit non-zero (`seglab.utils.script.run_tool`);
 every other exception is a defect of ours and keeps its traceback.
 """
 

@@ -45,6 +45,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def require_writable(folder: Path, option: str) -> None:
+    """Make a folder, and make sure that files can be written into it.
+
+    Args:
+        folder: The folder.
+        option: The option that named it, for the message.
+
+    Raises:
+        UserError: It cannot be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{option} {folder} is a file", "give a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option} {folder} cannot be written: {error.strerror}", "give another folder"
+        ) from error
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, atomically; returns the path."""
     with atomic_path(path) as temporary:

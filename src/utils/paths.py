@@ -8,6 +8,8 @@ from pathlib import Path
 #: The checkout that holds `configs/` and `experiments/`: the folder above the package.
 #: Resolved through the real path, so that a link to the package does not mislead.
 PROJECT_ROOT = Path(os.path.realpath(__file__)).parents[2]
+if not (PROJECT_ROOT / "configs").is_dir():  # installed away from its checkout
+    PROJECT_ROOT = Path.cwd()
 
 
 def resolve_input(path: str | Path) -> Path:

@@ -26,6 +26,20 @@ def new_parser(command: str, description: str, examples: str) -> argparse.Argume
     return parser
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an error is Ctrl-C in disguise.
+
+    mmengine formats the config at every checkpoint under a bare `except`, which turns a
+    KeyboardInterrupt into a SyntaxError.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def run_tool(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Run a tool's `main`; turn what goes wrong into a message and an exit code.
 
@@ -49,8 +63,18 @@ def run_tool(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if was_interrupted(error):
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
         if debug:
             raise
+        if isinstance(error, OSError) and error.filename:
+            print(
+                f"error: {error.filename}: {error.strerror}\n  fix: check the path, its "
+                "permissions and the space left",
+                file=sys.stderr,
+            )
+            return 2
         print(
             f"error: unexpected {type(error).__name__}: {error}\n"
             "  fix: run again with --debug for the traceback, and report it",

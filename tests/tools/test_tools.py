@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -59,8 +60,8 @@ def test_train_then_the_command_it_prints_then_predict(
     assert "random (from scratch)" in out
     assert out.count("epoch ") >= 2 and "val/mDice" in out and "left" in out
     assert "best epoch" in out and (work_dir / "training_curves.png").is_file()
-    command = out.strip().splitlines()[-1].split()
-    assert command[:2] == ["python", "src/tools/test.py"]
+    command = shlex.split(out.strip().splitlines()[-1])
+    assert command[0] == "python" and command[1].endswith("src/tools/test.py")
     code, out, err = run("test", *command[2:])
     assert code == 0, err
     metrics = json.loads((work_dir / "test_val" / "test_metrics.json").read_text())["metrics"]
@@ -246,3 +247,28 @@ def test_ctrl_c_in_mid_epoch_keeps_what_was_finished(
     )  # fmt: skip
     assert code == 0, err
     assert f"epoch {done + 1:>3}/{done + 1}" in out
+
+
+def test_several_processes_train_one_run(tiny_config: Path, tmp_path: Path) -> None:
+    work_dir = tmp_path / "run"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "-m", "seglab.tools.train", "--config", str(tiny_config)),
+            *("--work-dir", str(work_dir), "--launcher", "pytorch", "--device", "cpu"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test it next") == 1
+    records = [json.loads(line) for line in (work_dir / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert json.loads((work_dir / "run.json").read_text())["status"] == "finished"
+
+
+def test_several_processes_need_a_named_folder(run: Run, tiny_config: Path) -> None:
+    code, _, err = run("train", "--config", tiny_config, "--launcher", "pytorch")
+    assert "--work-dir" in one_message(code, err)

@@ -1,11 +1,16 @@
 """Optimisation, hooks and the runner registered with mmengine."""
 
-from seglab.mmseg_custom.engine.hooks import HistoryHook, ProgressHook
+from seglab.mmseg_custom.engine.hooks import (
+    HistoryEarlyStoppingHook,
+    HistoryHook,
+    ProgressHook,
+)
 from seglab.mmseg_custom.engine.optim import MixedPrecisionOptimWrapper
 from seglab.mmseg_custom.engine.runner import SeglabRunner
 from seglab.mmseg_custom.engine.schedulers import WarmupDecayLR
 
 __all__ = [
+    "HistoryEarlyStoppingHook",
     "HistoryHook",
     "MixedPrecisionOptimWrapper",
     "ProgressHook",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections import defaultdict
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process, master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import EarlyStoppingHook, Hook
+from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 from tqdm import tqdm
 
+from seglab.utils.errors import UserError
 from seglab.utils.io_utils import to_plain, write_text
 
 HISTORY_FILE = "history.jsonl"
@@ -48,12 +51,21 @@ def _number(value: Any) -> float:
     return float(value.detach() if hasattr(value, "detach") else value)
 
 
+def _counts_epochs(runner: Any) -> bool:
+    """Whether the run is measured in epochs, not in iterations."""
+    return isinstance(runner.train_loop, EpochBasedTrainLoop)
+
+
 @HOOKS.register_module()
 class HistoryHook(Hook):
     """Writes one record per epoch to `WORK_DIR/history.jsonl`.
 
     A record holds the epoch, the iteration, the learning rate at its end, the epoch's mean of
-    every training loss, its seconds, and the metrics of its validation, unrounded.
+    every training loss, its seconds, and the metrics of its validation, unrounded. A run that is
+    measured in iterations gets one record per validation, numbered from 1.
+
+    Raises:
+        UserError: The loss is not finite; the newest checkpoint is from before.
     """
 
     # After the hooks that compute, before the checkpoint: a resumed run agrees with its history.
@@ -67,13 +79,18 @@ class HistoryHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Keep the records of the epochs before the point of resuming."""
-        self._records = [r for r in read_history(runner.work_dir) if r["epoch"] <= runner.epoch]
+        self._records = [r for r in read_history(runner.work_dir) if r["iter"] <= runner.iter]
+        self._restart()
 
-    def before_train_epoch(self, runner: Any) -> None:  # noqa: ARG002 - mmengine's signature
-        """Start the sums of an epoch."""
+    def _restart(self) -> None:
         self._sums.clear()
         self._steps = 0
         self._started = time.perf_counter()
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Start the sums of an epoch."""
+        if _counts_epochs(runner):
+            self._restart()
 
     def after_train_iter(
         self,
@@ -86,24 +103,38 @@ class HistoryHook(Hook):
         for key, value in {**(outputs or {}), **_loss_parts(runner.model)}.items():
             self._sums[key] += _number(value)
         self._steps += 1
+        if not math.isfinite(self._sums["loss"]):
+            raise UserError(
+                f"the loss became {self._sums['loss']} in epoch {runner.epoch + 1}, step "
+                f"{runner.iter + 1}; training stopped",
+                "lower optim_wrapper.optimizer.lr, or train in float32 "
+                "(optim_wrapper.type=OptimWrapper)",
+            )
 
     def after_train_epoch(self, runner: Any) -> None:
         """Write the record of the epoch's training."""
+        if _counts_epochs(runner):
+            self._close(runner, runner.epoch + 1)
+
+    def _close(self, runner: Any, number: int) -> None:
         means = {key: total / max(self._steps, 1) for key, total in self._sums.items()}
         rates = runner.optim_wrapper.get_lr()
         self._records.append(
             {
-                "epoch": runner.epoch + 1,
+                "epoch": number,
                 "iter": runner.iter,
                 "lr": max(next(iter(rates.values()))),
                 **means,
                 "seconds": time.perf_counter() - self._started,
             }
         )
+        self._restart()
         self._write(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Add the validation's metrics to the epoch's record."""
+        if not _counts_epochs(runner):
+            self._close(runner, len(self._records) + 1)
         if self._records:
             self._records[-1].update(metrics or {})
             self._write(runner)
@@ -112,6 +143,17 @@ class HistoryHook(Hook):
     def _write(self, runner: Any) -> None:
         lines = [json.dumps(to_plain(record)) for record in self._records]
         write_text(Path(runner.work_dir) / HISTORY_FILE, "\n".join(lines) + "\n")
+
+
+@HOOKS.register_module()
+class HistoryEarlyStoppingHook(EarlyStoppingHook):
+    """mmengine's early stopping, which remembers over a resume what the history says."""
+
+    def before_train(self, runner: Any) -> None:
+        """Replay the monitored metric of the epochs before the point of resuming."""
+        for record in read_history(runner.work_dir):
+            if self.monitor in record and record["iter"] <= runner.iter:
+                self._check_stop_condition(record[self.monitor])
 
 
 def _clock(seconds: float) -> str:
@@ -140,12 +182,15 @@ class ProgressHook(Hook):
         self._loss = float("nan")
         self._started = 0.0
         self._first_iter = 0
+        self._validations = 0
 
     def before_train(self, runner: Any) -> None:
         """Start the bar where the run starts or resumes."""
         self._started = time.perf_counter()
         self._first_iter = runner.iter
-        for record in read_history(runner.work_dir):
+        earlier = [r for r in read_history(runner.work_dir) if r["iter"] <= runner.iter]
+        self._validations = len(earlier)
+        for record in earlier:
             self._note(record.get(self.monitor), record["epoch"])
         self._bar = tqdm(
             total=runner.max_iters,
@@ -181,7 +226,9 @@ class ProgressHook(Hook):
         metrics = metrics or {}
         value = metrics.get(self.monitor, float("nan"))
         if value == value:
-            self._note(value, runner.epoch)
+            self._validations += 1
+            number = runner.epoch if _counts_epochs(runner) else self._validations
+            self._note(value, number)
         classes = "  ".join(
             f"{key.removeprefix(self.per_class)} {metric:.2f}"
             for key, metric in metrics.items()
@@ -190,12 +237,20 @@ class ProgressHook(Hook):
         elapsed = time.perf_counter() - self._started
         done = runner.iter - self._first_iter
         left = elapsed / max(done, 1) * (runner.max_iters - runner.iter)
+        if _counts_epochs(runner):
+            done_of = f"epoch {runner.epoch:>3}/{runner.max_epochs}"
+        else:
+            done_of = f"step {runner.iter:>5}/{runner.max_iters}"
         self._say(
-            f"epoch {runner.epoch:>3}/{runner.max_epochs}  loss {self._loss:.4f}  "
+            f"{done_of}  loss {self._loss:.4f}  "
             f"{self.monitor} {value:6.2f}  ({classes})  "
-            f"best {self._best[0]:.2f} in epoch {self._best[1]}  "
+            f"best {self._best[0]:.2f} in {self._unit(runner)} {self._best[1]}  "
             f"elapsed {_clock(elapsed)}, left {_clock(left)}"
         )
+
+    @staticmethod
+    def _unit(runner: Any) -> str:
+        return "epoch" if _counts_epochs(runner) else "validation"
 
     @master_only
     def _say(self, line: str) -> None:

@@ -14,11 +14,12 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
+from PIL import Image
 from torch import nn
 
 import seglab.mmseg_custom as _registered  # noqa: F401
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
-from seglab.utils.config_utils import class_names, take_pretrained
+from seglab.utils.config_utils import building, class_names, take_pretrained
 from seglab.utils.errors import UserError
 
 LabelArray = npt.NDArray[np.uint8]
@@ -49,7 +50,8 @@ def load_model(config: Config, checkpoint: str | Path, device: str) -> nn.Module
             f"config declares {', '.join(class_names(config))}",
             "use the config the checkpoint was trained with (config.py beside it)",
         )
-    model: nn.Module = MODELS.build(config.model)
+    with building(config):
+        model: nn.Module = MODELS.build(config.model)
     load_weights_into(model, content, checkpoint)
     return model.to(device).eval()
 
@@ -91,16 +93,21 @@ class ImageSegmenter:
 
     def __init__(self, model: nn.Module, image_size: tuple[int, int] | None) -> None:
         self.model = model
-        resize = (
-            [dict(type="Resize", scale=image_size, keep_ratio=True)]
-            if image_size is not None
-            else []
-        )
-        self._pipeline = Compose(
-            [dict(type="LoadImageFromFile"), *resize, dict(type="PackSegInputs")]
-        )
+        self.image_size = image_size
+        load, pack = dict(type="LoadImageFromFile"), dict(type="PackSegInputs")
+        self._native = Compose([load, pack])
+        resize = dict(type="Resize", scale=image_size, keep_ratio=True)
+        self._scaled = self._native if image_size is None else Compose([load, resize, pack])
 
     def __call__(self, path: str | Path) -> LabelArray:
         """The class of each pixel of an image file: (H, W) uint8 at the image's own size."""
-        sample = self._pipeline(dict(img_path=str(path)))
+        pipeline = self._scaled if self._fits(path) else self._native
+        sample = pipeline(dict(img_path=str(path)))
         return label_map(predict_batch(self.model, [sample])[0])
+
+    def _fits(self, path: str | Path) -> bool:
+        """Whether an image is to be scaled: a hair-thin one would be left without pixels."""
+        if self.image_size is None:
+            return False
+        with Image.open(path) as image:
+            return max(image.size) < min(image.size) * min(self.image_size)

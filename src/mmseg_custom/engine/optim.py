@@ -68,7 +68,9 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         state_dict = dict(state_dict)
-        self.scaler.load_state_dict(state_dict.pop("scaler", {}))
+        scaler = state_dict.pop("scaler", None)
+        if scaler:  # absent from runs that began in float32; empty where nothing is scaled
+            self.scaler.load_state_dict(scaler)
         super().load_state_dict(state_dict)
 
     @contextmanager

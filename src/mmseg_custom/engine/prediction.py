@@ -14,17 +14,18 @@ from seglab.mmseg_custom.engine.inference import ImageSegmenter, LabelArray, loa
 from seglab.mmseg_custom.engine.training import select_device
 from seglab.utils.config_utils import dataset_metainfo
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import atomic_path
+from seglab.utils.io_utils import atomic_path, require_writable
 from seglab.utils.visualization_utils import class_colors, overlay_mask
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
-def find_images(inputs: Sequence[Path]) -> dict[Path, Path]:
+def find_images(inputs: Sequence[Path], output_dir: Path | None = None) -> dict[Path, Path]:
     """List the images among files and folders.
 
     Args:
         inputs: Image files, and folders that are searched with their subfolders.
+        output_dir: Where results will go; images in it are left out.
 
     Returns:
         The output name (relative, without suffix) of each image, in order.
@@ -38,7 +39,10 @@ def find_images(inputs: Sequence[Path]) -> dict[Path, Path]:
     names: dict[Path, Path] = {}
     for given in inputs:
         if given.is_dir():
-            found = (p for p in sorted(given.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES)
+            found = [p for p in sorted(given.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+            if output_dir is not None:
+                results = output_dir.resolve()
+                found = [p for p in found if not p.resolve().is_relative_to(results)]
             names |= {path: path.relative_to(given).with_suffix("") for path in found}
         else:
             names[given] = Path(given.stem)
@@ -82,6 +86,16 @@ def _trained_size(config: Config) -> tuple[int, int] | None:
     return (int(size[1]), int(size[0])) if size else None
 
 
+def _check_free(targets: Sequence[Path], overwrite: bool) -> None:
+    """Refuse to write over files: a folder of masks may be somebody's labels."""
+    existing = [str(path) for path in targets if path.exists()]
+    if existing and not overwrite:
+        raise UserError(
+            f"{len(existing)} results exist already, e.g. {existing[0]}",
+            "give another --output-dir, or add --overwrite",
+        )
+
+
 def _save_image(path: Path, pixels: LabelArray) -> None:
     with atomic_path(path) as temporary:
         Image.fromarray(pixels).save(temporary)
@@ -94,6 +108,7 @@ def predict_images(
     output_dir: Path,
     device: str = "auto",
     native_size: bool = False,
+    overwrite: bool = False,
 ) -> int:
     """Segment images and write `masks/NAME.png` and `overlays/NAME.png`.
 
@@ -104,6 +119,7 @@ def predict_images(
         output_dir: Where the results go.
         device: 'auto', 'cpu' or 'cuda'.
         native_size: Do not scale images to the size of training.
+        overwrite: Replace results that exist.
 
     Returns:
         The number of images.
@@ -111,8 +127,12 @@ def predict_images(
     Raises:
         UserError: An image cannot be read (all such are listed), or the checkpoint does not fit.
     """
+    kinds = ("masks", "overlays")
+    targets = [output_dir / kind / f"{name}.png" for name in images.values() for kind in kinds]
+    _check_free(targets, overwrite)
     _check_readable(list(images))
     model = load_model(config, checkpoint, select_device(device))
+    require_writable(output_dir, "--output-dir")
     segment = ImageSegmenter(model, None if native_size else _trained_size(config))
     metainfo = dataset_metainfo(config)
     palette = class_colors(len(metainfo["classes"]), metainfo.get("palette"))

@@ -55,11 +55,20 @@ class SeglabRunner(Runner):
         assert isinstance(model, nn.Module)
         return model
 
+    #: Called once nothing can refuse the run any more: built, and its checkpoint loaded.
+    on_start: Callable[[], None] | None = None
+
+    def load_or_resume(self) -> None:
+        """Load or resume the checkpoint, then tell that the run starts."""
+        super().load_or_resume()
+        if self.on_start is not None:
+            self.on_start()
+
     def _init_model_weights(self) -> None:
         """Initialise the model, then load the backbone's pretrained weights."""
         super()._init_model_weights()
         source = self.cfg.get("pretrained_backbone")
-        if source:
+        if source and not self._resume:  # a resumed run has them in its checkpoint
             path = load_backbone(self.bare_model.get_submodule("backbone"), source)
             self.logger.info(f"Backbone starts from {path}")
 

@@ -75,6 +75,11 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
         kwargs |= {"begin": begin * epoch_length, "end": end * epoch_length, "by_epoch": False}
         return cls(*args, **kwargs)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the position, not the length: a run that is made longer decays to its new end."""
+        own = {name: getattr(self, name) for name in ("total", "begin", "end")}
+        super().load_state_dict({**state_dict, **own})
+
     def factor(self, step: int) -> float:
         """The factor on the base learning rate at a step counted from `begin`."""
         warmup = self.warmup_ratio * self.total
@@ -89,5 +94,6 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
         return self.eta_min_ratio + (1 - self.eta_min_ratio) * shape
 
     def _get_value(self) -> list[float]:
-        factor = self.factor(self.last_step)
+        # Not `last_step`: it stands still at the end of a run, which may be made longer.
+        factor = self.factor(self._global_step - self.begin)
         return [base * factor for base in self.base_values]

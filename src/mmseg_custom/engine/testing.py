@@ -22,7 +22,7 @@ from seglab.mmseg_custom.evaluation import ConfusionMetric
 from seglab.utils.config_utils import class_names
 from seglab.utils.curves import plot_confusion_matrix
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import read_json, sha256_file, write_json
+from seglab.utils.io_utils import read_json, require_writable, sha256_file, write_json
 from seglab.utils.test_utils import find_best_worst_samples, per_image_scores
 from seglab.utils.visualization_utils import SegmentationSample, plot_best_worst_predictions
 
@@ -85,9 +85,10 @@ def test(config: Config, options: TestOptions) -> TestResult:
         raise UserError(
             f"config {config.filename} has no {options.split}_dataloader", "choose another --split"
         )
-    output_dir = options.output_dir or options.checkpoint.parent / f"test_{options.split}"
+    output_dir = options.output_dir or default_output_dir(options.checkpoint, options.split)
     device = select_device(options.device)
     model = load_model(config, options.checkpoint, device)
+    require_writable(output_dir, "--output-dir")
     loader = Runner.build_dataloader(loader_config, seed=0)
     metric: ConfusionMetric = METRICS.build(dict(type="ConfusionMetric"))
     metrics = evaluate(model, loader, metric)
@@ -113,6 +114,15 @@ def test(config: Config, options: TestOptions) -> TestResult:
         },
     )
     return TestResult(metrics, class_names(config), output_dir, pictures)
+
+
+def default_output_dir(checkpoint: Path, split: str) -> Path:
+    """`test_SPLIT` beside the checkpoint; `test_SPLIT_NAME` if another's results are there."""
+    folder = checkpoint.parent / f"test_{split}"
+    record = folder / METRICS_FILE
+    if record.is_file() and Path(read_json(record).get("checkpoint", "")).name != checkpoint.name:
+        return folder.with_name(f"{folder.name}_{checkpoint.stem}")
+    return folder
 
 
 def evaluate(model: nn.Module, loader: Any, metric: ConfusionMetric) -> dict[str, float]:
@@ -149,7 +159,11 @@ def _draw(
 ) -> list[Path]:
     """Best and worst panels and the confusion matrix."""
     palette = metric.dataset_meta.get("palette")
-    index = {dataset.get_data_info(i)["sample_id"]: i for i in range(len(dataset))}
+    index: dict[str, int] = {}
+    for position in range(len(dataset)):
+        info = dataset.get_data_info(position)
+        # The metric falls back to the path where a pipeline does not pack the id.
+        index |= {info.get("sample_id", info["img_path"]): position, info["img_path"]: position}
 
     def load_sample(sample_id: str) -> SegmentationSample:
         # Predicted again, not kept: memory stays the same however large the split is.

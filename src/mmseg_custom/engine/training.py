@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Sequence
@@ -11,14 +12,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from seglab.utils.config_utils import take_pretrained
+from seglab.mmseg_custom.engine.record import LAST_CHECKPOINT, RunRecord, read_record
+from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import write_json, write_text
+from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
-
-RUN_FILE = "run.json"
-CONFIG_FILE = "config.py"
-CONFIG_JSON = "config.json"
+from seglab.utils.script import was_interrupted
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,16 @@ class TrainResult:
     seconds: float
 
 
+def process_rank() -> int:
+    """This process's number among those a launcher started; 0 without one."""
+    names = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
+    return int(next((os.environ[name] for name in names if name in os.environ), 0))
+
+
 def hypothesis_name(config: Config) -> str:
-    """The run's name: the config's file name."""
-    return Path(config.filename).stem if config.filename else "unnamed"
+    """The run's name: the config's file name; a stored config remembers it."""
+    stem = Path(config.filename).stem if config.filename else "unnamed"
+    return str(config.get("hypothesis_name", stem))
 
 
 def choose_work_dir(config: Config, options: TrainOptions) -> Path:
@@ -78,60 +84,87 @@ def choose_work_dir(config: Config, options: TrainOptions) -> Path:
         UserError: It holds an earlier run, cannot be written, or there is nothing to resume.
     """
     home = PROJECT_ROOT / "experiments" / hypothesis_name(config)
+    named = options.work_dir or (Path(config.work_dir) if config.get("work_dir") else None)
+    if options.launcher != "none":
+        if named is None:
+            raise UserError("several processes need one folder", "name it with --work-dir")
+        if process_rank() > 0:
+            return named  # the first process checks it
     if options.resume:
-        work_dir = options.work_dir or _newest_run(home)
-        if not (work_dir / "last_checkpoint").is_file():
-            raise UserError(
-                f"nothing to resume: {work_dir} holds no finished epoch",
-                "start without --resume, in another --work-dir",
-            )
+        work_dir = named or _newest_run(home)
+        _resume_point(work_dir)
         return work_dir
-    # The process id keeps runs apart that start in the same second.
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    work_dir = options.work_dir or home / stamp
-    if options.work_dir is None and work_dir.exists():
-        work_dir = home / f"{stamp}_{os.getpid()}"
-    if work_dir.exists() and not work_dir.is_dir():
-        raise UserError(f"--work-dir {work_dir} is a file", "give a folder")
+    work_dir = named or home / time.strftime("%Y%m%d_%H%M%S")
+    if named is None and work_dir.exists():  # another run started in the same second
+        work_dir = work_dir.with_name(f"{work_dir.name}_{os.getpid()}")
     if work_dir.is_dir() and any(work_dir.iterdir()):
+        resumable = (work_dir / LAST_CHECKPOINT).is_file()
         raise UserError(
             f"--work-dir {work_dir} already holds files; a run never overwrites another",
-            "add --resume to go on with that run, or give another --work-dir",
+            ("add --resume to go on with that run" if resumable else "delete it")
+            + ", or give another --work-dir",
         )
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        (work_dir / ".writable").touch()
-        (work_dir / ".writable").unlink()
-    except OSError as error:
-        raise UserError(
-            f"--work-dir {work_dir} cannot be written: {error.strerror}", "give another folder"
-        ) from error
+    require_writable(work_dir, "--work-dir")
     return work_dir
 
 
 def _newest_run(home: Path) -> Path:
-    runs = [path.parent for path in home.glob("*/last_checkpoint")]
+    runs = [path.parent for path in home.glob(f"*/{LAST_CHECKPOINT}")]
     if not runs:
         raise UserError(
             f"nothing to resume: no run with a finished epoch under {home}",
             "start without --resume, or name the run with --work-dir",
         )
-    return max(runs, key=lambda run: (run / "last_checkpoint").stat().st_mtime)
+    return max(runs, key=lambda run: (run / LAST_CHECKPOINT).stat().st_mtime)
+
+
+def _resume_point(work_dir: Path) -> Path:
+    """The newest checkpoint of a run; found by its name, so that a run may be moved."""
+    pointer = work_dir / LAST_CHECKPOINT
+    if not pointer.is_file():
+        raise UserError(
+            f"nothing to resume: {work_dir} holds no finished epoch",
+            "start without --resume in another --work-dir, or delete this one",
+        )
+    checkpoint = work_dir / Path(pointer.read_text().strip()).name
+    if not checkpoint.is_file():
+        raise UserError(
+            f"the run's newest checkpoint is missing: {checkpoint}",
+            "restore it, or start again in another --work-dir",
+        )
+    return checkpoint
 
 
 def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None:
-    """Write the command line's choices into the config, so that the stored one is complete."""
+    """Write the command line's choices into the config, so that the stored one is complete.
+
+    A resumed run keeps the start and the seed it began with.
+
+    Raises:
+        UserError: The command line contradicts the run that is to be resumed.
+    """
     take_pretrained(config)
-    if options.from_scratch:
+    earlier = read_record(work_dir) if options.resume else {}
+    if earlier:
+        config.pretrained_backbone = earlier.get("pretrained_backbone")
+    elif options.from_scratch:
         config.pretrained_backbone = None
     elif options.pretrained:
         config.pretrained_backbone = options.pretrained
     config.from_scratch = config.pretrained_backbone is None
-    config.work_dir = str(work_dir)
-    config.resume = options.resume
+    seed = earlier.get("seed", options.seed)
+    if earlier and options.seed is not None and options.seed != seed:
+        raise UserError(
+            f"--seed {options.seed}: the run in {work_dir} began with seed {seed}",
+            "leave --seed out, or start a new run",
+        )
+    config.randomness = dict(config.get("randomness") or {})
+    if seed is not None:
+        config.randomness.seed = seed
+    config.hypothesis_name = hypothesis_name(config)
     config.launcher = options.launcher
-    if options.seed is not None:
-        config.randomness = dict(config.get("randomness", {}), seed=options.seed)
+    config.resume = options.resume
+    config.load_from = str(_resume_point(work_dir)) if options.resume else config.get("load_from")
 
 
 def select_device(device: str) -> str:
@@ -173,49 +206,75 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         UserError: Something the user can mend.
         KeyboardInterrupt: Ctrl-C; what was saved stays.
     """
+    import torch.distributed
+
     import seglab.mmseg_custom as _registered  # noqa: F401
     from seglab.mmseg_custom.engine.environment import describe_environment
     from seglab.mmseg_custom.engine.hooks import read_history
     from seglab.mmseg_custom.engine.runner import SeglabRunner
 
     device = select_device(options.device)
-    record = {
-        "schema": 1,
+    facts = {
         "hypothesis": hypothesis_name(config),
         "config_file": str(config.filename),
-        "command": list(options.command),
         "seed": config.randomness.get("seed"),
-        "device": device,
         "from_scratch": bool(config.from_scratch),
         "pretrained_backbone": config.pretrained_backbone,
         "environment": describe_environment(),
-        "status": "running",
     }
-    write_text(work_dir / CONFIG_FILE, config.pretty_text)
-    write_json(work_dir / CONFIG_JSON, config.to_dict())
-    write_json(work_dir / RUN_FILE, record)
+    record = RunRecord(work_dir, facts, {"command": list(options.command), "device": device})
+    started = time.perf_counter()
+    status = "failed"
+    if options.launcher == "pytorch" and device == "cpu":
+        # mmengine's own start-up asks for a CUDA device whatever the backend is.
+        torch.distributed.init_process_group("gloo")
+    try:
+        with building(config):
+            runner = SeglabRunner.from_cfg(_for_runner(config, work_dir, device))
+        if process_rank() == 0:
+            runner.on_start = lambda: record.begin(config)
+        runner.train()
+        status = "finished"
+    except BaseException as error:
+        if was_interrupted(error):
+            status = "interrupted"
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        history = read_history(work_dir)
+        best = best_epoch(history, _monitor(config))
+        record.end(status, len(history), best)
+    checkpoints = sorted(work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
+    return TrainResult(
+        work_dir,
+        checkpoints[-1] if checkpoints else None,
+        best,
+        len(history),
+        time.perf_counter() - started,
+    )
+
+
+def _monitor(config: Config) -> str:
+    """The metric the best checkpoint is chosen by."""
+    hook = (config.get("default_hooks") or {}).get("checkpoint") or {}
+    metric = hook.get("save_best")
+    return metric if isinstance(metric, str) else "val/mDice"
+
+
+def _for_runner(config: Config, work_dir: Path, device: str) -> Config:
+    """The config with what belongs to this process only, which is not stored."""
+    config = copy.deepcopy(config)
+    config.work_dir = str(work_dir)
     # mmengine keeps its log, its history and its visualizer per name for the whole process: two
     # runs of one name would mix.
     config.experiment_name = f"{hypothesis_name(config)}_{time.time_ns()}"
-    config.visualizer.name = config.experiment_name
-    started = time.perf_counter()
-    status = "failed"
-    try:
-        SeglabRunner.from_cfg(config).train()
-        status = "finished"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        seconds = time.perf_counter() - started
-        history = read_history(work_dir)
-        best = best_epoch(history, config.default_hooks.checkpoint.save_best)
-        record.update(status=status, seconds=seconds, epochs=len(history), best=best)
-        write_json(work_dir / RUN_FILE, record)
-    checkpoints = sorted(work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-    return TrainResult(
-        work_dir, checkpoints[-1] if checkpoints else None, best, len(history), seconds
-    )
+    if config.get("visualizer"):
+        config.visualizer.name = config.experiment_name
+    if config.launcher != "none" and device == "cpu":
+        config.model_wrapper_cfg = dict(
+            type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+        )
+    return config
 
 
 def best_epoch(history: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:

@@ -63,7 +63,8 @@ class ConfusionMetric(BaseMetric):
             sample_id = str(sample.get("sample_id") or sample["img_path"])
             if "gt_sem_seg" not in sample:
                 raise UserError(f"{sample_id} has no label", "evaluate on a split with labels")
-            prediction = sample["pred_sem_seg"]["data"].squeeze(0).cpu().numpy()
+            # mmseg gives the classes of a one-logit model as floats.
+            prediction = sample["pred_sem_seg"]["data"].squeeze(0).long().cpu().numpy()
             truth = sample["gt_sem_seg"]["data"].squeeze(0).cpu().numpy()
             try:
                 matrix = confusion_matrix(prediction, truth, num_classes, self.ignore_index)

@@ -20,6 +20,12 @@ from seglab.mmseg_custom.engine.inference import (
 from seglab.mmseg_custom.engine.prediction import find_images, predict_images
 from seglab.mmseg_custom.engine.testing import TestOptions as Options
 from seglab.mmseg_custom.engine.testing import test as run_test
+from seglab.mmseg_custom.engine.training import (
+    TrainOptions,
+    apply_options,
+    choose_work_dir,
+    train,
+)
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 
@@ -133,6 +139,80 @@ def test_prediction_equals_the_tests(tiny_config: Path, checkpoint: Path, tiny_d
     by_file = ImageSegmenter(model, (64, 64))(dataset.get_data_info(0)["img_path"])
     assert np.array_equal(by_test, by_file)
     assert len(np.unique(by_test)) > 1
+
+
+def test_existing_masks_are_not_overwritten(
+    tiny_config: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    (own / "masks").mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(own / "a.jpg")
+    Image.new("L", (32, 32), 1).save(own / "masks" / "a.png")
+    label = (own / "masks" / "a.png").read_bytes()
+    config = load_config(tiny_config)
+    images = find_images([own / "a.jpg"])
+    with pytest.raises(UserError, match="1 results exist already"):
+        predict_images(config, checkpoint, images, own, "cpu")
+    assert (own / "masks" / "a.png").read_bytes() == label
+    assert predict_images(config, checkpoint, images, own, "cpu", overwrite=True) == 1
+    assert own / "masks" / "a.png" not in find_images([tmp_path], output_dir=own / "masks")
+    assert own / "a.jpg" in find_images([tmp_path], output_dir=own / "masks")
+
+
+def test_hair_thin_images(tiny_config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 1)).save(tmp_path / "thin.png")
+    segment = ImageSegmenter(load_model(load_config(tiny_config), checkpoint, "cpu"), (64, 64))
+    assert segment(tmp_path / "thin.png").shape == (1, 1000)
+
+
+def test_results_of_another_checkpoint_are_kept(
+    tiny_config: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    other = checkpoint.with_name("other.pth")
+    other.write_bytes(checkpoint.read_bytes())
+    folders = []
+    for path in (checkpoint, other, checkpoint):
+        options = Options(path, "val", device="cpu", pictures=0)
+        folders.append(run_test(load_config(tiny_config), options).output_dir.name)
+    assert folders == ["test_val", "test_val_other", "test_val"]
+
+
+def test_pipelines_without_a_sample_id(tiny_config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    config = load_config(tiny_config)
+    config.val_dataloader.dataset.pipeline[-1] = dict(type="PackSegInputs")
+    options = Options(checkpoint, "val", tmp_path / "out", device="cpu", pictures=1)
+    assert len(run_test(config, options).pictures) == 4
+
+
+def binary_copy(source: Path, target: Path) -> None:
+    """The tiny data with both animals as class 1."""
+    for kind in ("img", "labels"):
+        for path in (source / kind).rglob("*.*"):
+            out = target / kind / path.parent.name / path.name
+            out.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.asarray(Image.open(path))
+            Image.fromarray(np.minimum(pixels, 1) if kind == "labels" else pixels).save(out)
+
+
+def test_one_logit_models(tiny_config: Path, tiny_data: Path, tmp_path: Path) -> None:
+    binary_copy(tiny_data, tmp_path / "binary")
+    overrides = [
+        "model.decode_head.num_classes=2",
+        "+model.decode_head.out_channels=1",
+        "+model.decode_head.threshold=0.5",
+    ]
+    config = load_config(tiny_config, overrides, tmp_path / "binary")
+    for split in ("train", "val", "test"):
+        config[f"{split}_dataloader"].dataset.metainfo = dict(
+            classes=("background", "animal"), palette=[[0, 0, 0], [9, 9, 9]]
+        )
+    options = TrainOptions(work_dir=tmp_path / "run", device="cpu")
+    work_dir = choose_work_dir(config, options)
+    apply_options(config, options, work_dir)
+    trained = train(config, options, work_dir)
+    assert trained.best_checkpoint is not None
+    tested = run_test(config, Options(trained.best_checkpoint, "val", tmp_path / "o", device="cpu"))
+    assert tested.metrics["Dice/animal"] == pytest.approx(trained.best["val/Dice/animal"], abs=0.1)
 
 
 def test_bad_images_are_all_reported_before_any_work(

@@ -92,6 +92,102 @@ def test_resuming_goes_on_where_it_stopped(tiny_config: Path, tmp_path: Path) ->
     assert state["meta"]["epoch"] == 2 and state["meta"]["iter"] == 6
 
 
+def test_a_run_that_is_made_longer_decays_to_its_new_end(tiny_config: Path, tmp_path: Path) -> None:
+    straight = run(tiny_config, ["train_cfg.max_epochs=6"], work_dir=tmp_path / "straight")
+    run(tiny_config, ["train_cfg.max_epochs=2"], work_dir=tmp_path / "run")
+    run(tiny_config, ["train_cfg.max_epochs=6"], work_dir=tmp_path / "run", resume=True)
+    rates, expected = (
+        [record["lr"] for record in read_history(folder)]
+        for folder in (tmp_path / "run", straight.work_dir)
+    )
+    assert rates[2:] == pytest.approx(expected[2:])
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(tiny_config: Path, tmp_path: Path) -> None:
+    result = run(tiny_config, work_dir=tmp_path / "run")
+    names = ("config.py", "config.json", "run.json", "history.jsonl")
+    before = [(result.work_dir / name).read_bytes() for name in names]
+    other = ["model.backbone.model_name=test_resnet", "train_cfg.max_epochs=4"]
+    with pytest.raises(UserError, match="does not belong to this model"):
+        run(tiny_config, other, work_dir=tmp_path / "run", resume=True)
+    assert before == [(result.work_dir / name).read_bytes() for name in names]
+
+
+def test_a_resumed_run_keeps_its_start_and_its_seed(tiny_config: Path, tmp_path: Path) -> None:
+    short = ["train_cfg.max_epochs=1", "+pretrained_backbone=mit_b2"]
+    run(tiny_config, short, work_dir=tmp_path / "run", seed=4, from_scratch=True)
+    # Neither --from-scratch nor --seed again, and the weights named are not on this machine.
+    longer = ["train_cfg.max_epochs=2", "+pretrained_backbone=mit_b2"]
+    run(tiny_config, longer, work_dir=tmp_path / "run", resume=True)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["seed"] == 4 and record["from_scratch"] and record["status"] == "finished"
+    assert [session["status"] for session in record["sessions"]] == ["finished", "finished"]
+    with pytest.raises(UserError, match="began with seed 4"):
+        run(tiny_config, longer, work_dir=tmp_path / "run", resume=True, seed=5)
+
+
+def test_a_moved_run_resumes(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert run(tiny_config, work_dir=tmp_path / "moved", resume=True).epochs == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_averaged_weights_survive_a_resume(tiny_config: Path, tmp_path: Path) -> None:
+    averaged = "custom_hooks=[{'type': 'HistoryHook'}, {'type': 'EMAHook', 'momentum': 0.5}]"
+    run(tiny_config, [averaged, "train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    result = run(tiny_config, [averaged], work_dir=tmp_path / "run", resume=True)
+    content = load_checkpoint_file(result.work_dir / "epoch_2.pth")
+    trained = {
+        key.removeprefix("module."): value
+        for key, value in content["ema_state_dict"].items()
+        if key != "steps"
+    }
+    assert int(content["ema_state_dict"]["steps"]) == 6  # of both sessions
+    assert trained.keys() == content["state_dict"].keys()
+    assert not equal(content["state_dict"], trained)
+
+
+def test_early_stopping_remembers_over_a_resume(tiny_config: Path, tmp_path: Path) -> None:
+    stop = ["custom_hooks.2.patience=2", "custom_hooks.2.min_delta=100"]
+    run(tiny_config, [*stop, "train_cfg.max_epochs=2"], work_dir=tmp_path / "run")
+    longer = [*stop, "train_cfg.max_epochs=9"]
+    assert run(tiny_config, longer, work_dir=tmp_path / "run", resume=True).epochs == 3
+
+
+def test_a_loss_that_is_not_finite_stops(tiny_config: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the loss became .* in epoch 1"):
+        run(tiny_config, ["optim_wrapper.optimizer.lr=1e30"], work_dir=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_runs_measured_in_iterations(tiny_config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "by_iteration.py"
+    path.write_text(
+        f"_base_ = [{str(tiny_config)!r}]\n"
+        "train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=6, val_interval=3)\n"
+        "param_scheduler = [dict(type='WarmupDecayLR', by_epoch=False)]\n"
+        "train_dataloader = dict(sampler=dict(type='InfiniteSampler'))\n"
+        "default_hooks = dict(checkpoint=dict(by_epoch=False, interval=3),\n"
+        "                     logger=dict(log_metric_by_epoch=False))\n"
+        "log_processor = dict(by_epoch=False)\n"
+    )
+    result = run(path, work_dir=tmp_path / "run")
+    history = read_history(result.work_dir)
+    assert [record["iter"] for record in history] == [3, 6]
+    assert all("val/mDice" in record and "loss" in record for record in history)
+    assert result.best_checkpoint is not None
+    assert result.best_checkpoint.name.startswith("best_val_mDice_iter_")
+
+
+def test_a_model_that_does_not_build_is_a_mistake_of_the_config(
+    tiny_config: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="does not build: KeyError: .*NoSuchBackbone"):
+        run(tiny_config, ["model.backbone.type=NoSuchBackbone"], work_dir=tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_config_text_in_a_checkpoint_is_not_executed(tiny_config: Path, tmp_path: Path) -> None:
     run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
     path = tmp_path / "run" / "epoch_1.pth"
@@ -122,6 +218,7 @@ def test_a_work_dir_with_files_is_refused(tiny_config: Path, tmp_path: Path) -> 
     (tmp_path / "used" / "x").touch()
     with pytest.raises(UserError, match="never overwrites"):
         choose_work_dir(config, TrainOptions(work_dir=tmp_path / "used"))
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["x"]
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file"):
         choose_work_dir(config, TrainOptions(work_dir=tmp_path / "file"))

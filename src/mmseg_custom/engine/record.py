@@ -1,0 +1,70 @@
+"""The record a run leaves in its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from seglab.utils.io_utils import read_json, write_json, write_text
+
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.py"
+CONFIG_JSON = "config.json"
+LAST_CHECKPOINT = "last_checkpoint"
+
+
+def read_record(work_dir: Path) -> dict[str, Any]:
+    """A run's `run.json`; empty if it has none."""
+    path = work_dir / RUN_FILE
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+class RunRecord:
+    """Writes `config.py`, `config.json` and `run.json` of a run.
+
+    The facts of the first session stay at the top; every session (the first, and each resumed
+    one) adds an entry to `sessions`.
+
+    Args:
+        work_dir: The run's folder.
+        facts: What is known when the run starts.
+        session: What differs between the sessions of one run, such as the command.
+    """
+
+    def __init__(
+        self, work_dir: Path, facts: Mapping[str, Any], session: Mapping[str, Any]
+    ) -> None:
+        self.work_dir = work_dir
+        self._content: dict[str, Any] = {"schema": 1, **facts, "sessions": []}
+        self._session = dict(session)
+        self._started: float | None = None
+
+    def begin(self, config: Config) -> None:
+        """Write the record, once nothing can refuse the run any more.
+
+        A run that cannot be resumed as asked must leave the record of what it was as it is.
+        """
+        self._content = {**self._content, **read_record(self.work_dir)}
+        self._content["sessions"] = [*self._content["sessions"], self._session]
+        self._started = time.perf_counter()
+        self._session["began"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        write_text(self.work_dir / CONFIG_FILE, config.pretty_text)
+        write_json(self.work_dir / CONFIG_JSON, config.to_dict())
+        self._write("running")
+
+    def end(self, status: str, epochs: int, best: Mapping[str, Any]) -> None:
+        """Complete the record; does nothing for a run that never began."""
+        if self._started is None:
+            return
+        self._session["seconds"] = time.perf_counter() - self._started
+        seconds = sum(session.get("seconds", 0.0) for session in self._content["sessions"])
+        self._content |= {"epochs": epochs, "best": dict(best), "seconds": seconds}
+        self._write(status)
+
+    def _write(self, status: str) -> None:
+        self._session["status"] = self._content["status"] = status
+        write_json(self.work_dir / RUN_FILE, self._content)
