@@ -37,8 +37,7 @@ repair._extension_loads = lambda: True
 before = list(sys.meta_path)
 assert repair.repair_torchvision() is False
 assert sys.meta_path == before and not repair._LIBRARIES
-import torch
-print(torch._C._dispatch_find_schema_or_throw if False else 'untouched')
+print('untouched')
 """
     assert "untouched" in run(code)
 

@@ -114,6 +114,13 @@ _DATA_FAULTS = (
         "redraw the masks, or resize them with nearest-neighbour to the images' size",
     ),
     FindingKind(
+        "mixed-sizes",
+        "fault",
+        "{split} split: images of several sizes (width x height) share batches and nothing in "
+        "the pipeline makes them equal ({count}): {shown}",
+        "set {split}_dataloader.batch_size=1, or add a Resize or RandomCrop to its pipeline",
+    ),
+    FindingKind(
         "rgb-mask",
         "fault",
         "{split} split: colour masks; one grey channel of class indices is needed ({count}): "

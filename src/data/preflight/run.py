@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from seglab.data.preflight.batch_checks import check_batch_sizes
 from seglab.data.preflight.decode import FileFacts, decode_files
 from seglab.data.preflight.duplicate_checks import check_leaks, check_repeats
 from seglab.data.preflight.faults import Finding
@@ -114,6 +115,7 @@ def _check_data(
             findings += check_labels(files, num_classes)
     for split, listed in splits.items():
         findings += check_repeats(split, listed)
+        findings += check_batch_sizes(cfg, split, listed)
     findings += check_leaks(_without_shared_test({**splits, **others}))
     findings += check_absent_classes(splits.get("train", []))
     return findings, _count_images(folders.get("train", []), splits.get("train", []))

@@ -181,11 +181,15 @@ def _draw(
         )
     ]
     if options.pictures:
-        scores = per_image_scores(metric.matrices)
+        # Where neither truth nor prediction has an object there is nothing to see.
+        shown = np.flatnonzero(metric.matrices.sum(axis=(1, 2)) > metric.matrices[:, 0, 0])
         best, worst = find_best_worst_samples(
-            np.asarray(scores), metric.sample_ids, options.pictures
+            per_image_scores(metric.matrices)[shown],
+            [metric.sample_ids[i] for i in shown],
+            options.pictures,
         )
-        paths += plot_best_worst_predictions(
-            best, worst, load_sample, metric.class_names, palette, output_dir, options.split
-        )
+        if worst:
+            paths += plot_best_worst_predictions(
+                best, worst, load_sample, metric.class_names, palette, output_dir, options.split
+            )
     return paths
