@@ -38,6 +38,7 @@ custom_hooks = [
         patience=15,
         min_delta=0.01,
     ),
+    dict(type="CatchUpValidationHook", monitor="val/mDice"),
 ]
 
 # The worker count belongs to the seed: other workers draw other augmentations.

@@ -1,6 +1,7 @@
 """Optimisation, hooks and the runner registered with mmengine."""
 
 from seglab.mmseg_custom.engine.hooks import (
+    CatchUpValidationHook,
     HistoryEarlyStoppingHook,
     HistoryHook,
     ProgressHook,
@@ -10,6 +11,7 @@ from seglab.mmseg_custom.engine.runner import SeglabRunner
 from seglab.mmseg_custom.engine.schedulers import WarmupDecayLR
 
 __all__ = [
+    "CatchUpValidationHook",
     "HistoryEarlyStoppingHook",
     "HistoryHook",
     "MixedPrecisionOptimWrapper",

@@ -156,6 +156,35 @@ class HistoryEarlyStoppingHook(EarlyStoppingHook):
                 self._check_stop_condition(record[self.monitor])
 
 
+@HOOKS.register_module()
+class CatchUpValidationHook(Hook):
+    """Validates the last epoch of a run that was stopped between its checkpoint and validation.
+
+    Args:
+        monitor: The metric that tells whether an epoch was validated.
+    """
+
+    # After every other hook is ready: the validation may choose the best checkpoint.
+    priority = "LOWEST"
+
+    def __init__(self, monitor: str = "val/mDice") -> None:
+        self.monitor = monitor
+
+    def before_train(self, runner: Any) -> None:
+        """Validate before training goes on, if that is due."""
+        history = read_history(runner.work_dir)
+        due = runner.epoch >= runner.val_begin and runner.epoch % runner.val_interval == 0
+        if (
+            runner.val_loop is not None
+            and _counts_epochs(runner)
+            and due
+            and history
+            and history[-1]["epoch"] == runner.epoch
+            and self.monitor not in history[-1]
+        ):
+            runner.val_loop.run()
+
+
 def _clock(seconds: float) -> str:
     """Seconds as h:mm:ss or m:ss."""
     return str(tqdm.format_interval(seconds))

@@ -133,6 +133,20 @@ def test_a_moved_run_resumes(tiny_config: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_an_epoch_stopped_before_its_validation_is_validated(
+    tiny_config: Path, tmp_path: Path
+) -> None:
+    result = run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    # As if it had been stopped between the checkpoint of the epoch and its validation.
+    (record,) = read_history(result.work_dir)
+    bare = {key: value for key, value in record.items() if not key.startswith("val/")}
+    (result.work_dir / "history.jsonl").write_text(json.dumps(bare) + "\n")
+    run(tiny_config, work_dir=tmp_path / "run", resume=True)
+    history = read_history(result.work_dir)
+    assert [record["epoch"] for record in history] == [1, 2]
+    assert history[0]["val/mDice"] == pytest.approx(record["val/mDice"])
+
+
 def test_averaged_weights_survive_a_resume(tiny_config: Path, tmp_path: Path) -> None:
     averaged = "custom_hooks=[{'type': 'HistoryHook'}, {'type': 'EMAHook', 'momentum': 0.5}]"
     run(tiny_config, [averaged, "train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
