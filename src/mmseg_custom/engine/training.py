@@ -209,20 +209,11 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
     import torch.distributed
 
     import seglab.mmseg_custom as _registered  # noqa: F401
-    from seglab.mmseg_custom.engine.environment import describe_environment
     from seglab.mmseg_custom.engine.hooks import read_history
     from seglab.mmseg_custom.engine.runner import SeglabRunner
 
     device = select_device(options.device)
-    facts = {
-        "hypothesis": hypothesis_name(config),
-        "config_file": str(config.filename),
-        "seed": config.randomness.get("seed"),
-        "from_scratch": bool(config.from_scratch),
-        "pretrained_backbone": config.pretrained_backbone,
-        "environment": describe_environment(),
-    }
-    record = RunRecord(work_dir, facts, {"command": list(options.command), "device": device})
+    record = _new_record(config, options, work_dir, device)
     started = time.perf_counter()
     status = "failed"
     if options.launcher == "pytorch" and device == "cpu":
@@ -252,6 +243,21 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         len(history),
         time.perf_counter() - started,
     )
+
+
+def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: str) -> RunRecord:
+    from seglab.mmseg_custom.engine.environment import describe_environment
+
+    facts = {
+        "hypothesis": hypothesis_name(config),
+        "config_file": str(config.filename),
+        "seed": config.randomness.get("seed"),
+        "from_scratch": bool(config.from_scratch),
+        "pretrained_backbone": config.pretrained_backbone,
+        "environment": describe_environment(),
+    }
+    session = {"command": list(options.command), "device": device}
+    return RunRecord(work_dir, facts, session)
 
 
 def _monitor(config: Config) -> str:
