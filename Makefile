@@ -11,6 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # libgomp spins while it waits; on a shared machine that is up to 20 times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 export MYPYPATH := build/typing
+# matplotlib makes its folder in the home directory otherwise.
+export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 
 .PHONY: help setup demo test test-slow lint curation notebook docs clean
 

@@ -15,6 +15,7 @@ def test_the_notebook_is_committed_without_outputs(project_root: Path) -> None:
 def test_the_notebook_runs(
     project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("SEGLAB_TOY", str(tmp_path / "toy"))
     monkeypatch.setenv("SEGLAB_NOTEBOOK_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SEGLAB_NOTEBOOK_EPOCHS", "1")
