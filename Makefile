@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# libgomp spins while it waits; on a shared machine that is up to 20 times slower.
+# libgomp spins while it waits; beside another process that slows every step down.
 export OMP_WAIT_POLICY ?= PASSIVE
 export MYPYPATH := build/typing
 # matplotlib makes its folder in the home directory otherwise.
@@ -28,7 +28,7 @@ test: lint $(VENV)/.curation  ## Check the style and run every test but the slow
 	$(BIN)/python -m pip check
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/.dev  ## Train on the real images (README lists these; up to an hour).
+test-slow: $(VENV)/.dev  ## Train on the real images (README lists these).
 	$(BIN)/python -m pytest -m slow -s
 
 lint: $(VENV)/.dev  ## ruff and mypy.

@@ -22,7 +22,8 @@ default_hooks = dict(
     checkpoint=dict(
         type="CheckpointHook",
         interval=1,
-        max_keep_ckpts=1,
+        # mmengine removes the oldest before it writes the next: of two, one is always whole.
+        max_keep_ckpts=2,
         save_best="val/mDice",
         rule="greater",
     ),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from seglab.utils.paths import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -44,6 +48,13 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto (default) takes a GPU if torch sees one",
     )
+
+
+def tool_command(tool: str, *arguments: object) -> str:
+    """The command line that runs a tool, as it works from the current folder."""
+    script = PROJECT_ROOT / "src" / "tools" / f"{tool}.py"
+    shown = script.relative_to(PROJECT_ROOT) if Path.cwd() == PROJECT_ROOT else script
+    return shlex.join(map(str, ["python", shown, *arguments]))
 
 
 def check_before_compute(config: Config, splits: Sequence[str]) -> None:

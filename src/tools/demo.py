@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from seglab.tools.common import tool_command
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.script import new_parser
 
@@ -61,13 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     tested = ["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data]
     if code := test.main(tested):
         return code
+    command = tool_command("predict", "--config", run / "config.py", "--checkpoint", checkpoint)
     print(
         f"\nlook at:\n"
         f"  {args.data_root / 'contact_sheet.png'}   the data\n"
         f"  {run / 'training_curves.png'}   how it learned\n"
         f"  {run / 'test_test' / 'test_overview.png'}   best and worst predictions\n"
-        f"then try your own images: python src/tools/predict.py --config {CONFIG} "
-        f"--checkpoint {checkpoint} --input YOUR_IMAGES --output-dir predictions"
+        f"then try your own images:\n  {command} --input YOUR_IMAGES --output-dir predictions"
     )
     return 0
 

@@ -25,11 +25,23 @@ def build_parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     add_config_arguments(parser)
-    parser.add_argument("--checkpoint", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the weights (.pth, .safetensors)",
+    )
     parser.add_argument(
         "--input", required=True, nargs="+", type=Path, metavar="PATH", help="images or folders"
     )
-    parser.add_argument("--output-dir", required=True, type=Path, metavar="DIR")
+    parser.add_argument(
+        "--output-dir",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="where masks/ and overlays/ go",
+    )
     parser.add_argument(
         "--native-size",
         action="store_true",

@@ -33,7 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     add_config_arguments(parser)
-    parser.add_argument("--checkpoint", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the weights (.pth, .safetensors)",
+    )
     parser.add_argument(
         "--split", choices=("val", "test"), default="test", help="which split (default test)"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ from seglab.tools.common import (
     add_device_argument,
     add_preflight_argument,
     check_before_compute,
+    tool_command,
 )
-from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.script import new_parser
 
 if TYPE_CHECKING:
@@ -92,13 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     config = load_config(args.config, args.cfg_options, args.data_root)
     select_device(args.device)
+    work_dir = choose_work_dir(config, options) if args.resume else None
+    if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
+        config = load_config(work_dir / "config.py", args.cfg_options, args.data_root)
     first = process_rank() == 0  # of several processes one checks and reports
     if first and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))
-    work_dir = choose_work_dir(config, options)
+    work_dir = work_dir or choose_work_dir(config, options)
     apply_options(config, options, work_dir)
     if first:
-        print(f"{_start(config)}\nrun folder: {work_dir}", flush=True)
+        print(f"{_start(config, args.resume)}\nrun folder: {work_dir}", flush=True)
     try:
         result = train(config, options, work_dir)
     except KeyboardInterrupt:
@@ -108,32 +110,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _start(config: Config) -> str:
+def _start(config: Config, resume: bool) -> str:
     """What the run starts from; finds (or downloads) the pretrained weights."""
     from seglab.utils.weights import find_weights
 
-    if config.resume:
-        return f"resuming: {config.load_from}"
+    if resume:
+        return "resuming with the run's own config and weights"
     source = config.pretrained_backbone
     return f"backbone weights: {find_weights(source) if source else 'random (from scratch)'}"
-
-
-def _command(tool: str, work_dir: Path, *arguments: object) -> str:
-    """A command line for a run, with its stored config: complete, from the current folder."""
-    script = PROJECT_ROOT / "src" / "tools" / f"{tool}.py"
-    shown = script.relative_to(PROJECT_ROOT) if Path.cwd() == PROJECT_ROOT else script
-    words = ["python", shown, "--config", work_dir / "config.py", *arguments]
-    return shlex.join(map(str, words))
 
 
 def _interrupted(work_dir: Path) -> int:
     from seglab.utils.script import INTERRUPTED
 
     if (work_dir / "last_checkpoint").is_file():
-        again = _command("train", work_dir, "--work-dir", work_dir, "--resume")
+        again = tool_command(
+            "train", "--config", work_dir / "config.py", "--work-dir", work_dir, "--resume"
+        )
         note = f"finished epochs are kept in {work_dir}; go on with\n  {again}"
     else:
-        note = f"no epoch was finished; the run's config and log are in {work_dir}"
+        note = f"no epoch was finished; the log is in {work_dir}"
     print(f"\ninterrupted: {note}", file=sys.stderr)
     return INTERRUPTED
 
@@ -148,10 +144,10 @@ def _summarise(config: Config, result: TrainResult) -> None:
     metainfo = dataset_metainfo(config)
     classes = metainfo["classes"]
     curves = result.work_dir / "training_curves.png"
-    plot_training_curves(read_history(result.work_dir), curves, classes, metainfo.get("palette"))
     if not result.best:
         print(f"no epoch was validated; the run is in {result.work_dir}")
         return
+    plot_training_curves(read_history(result.work_dir), curves, classes, metainfo.get("palette"))
     epoch = result.best["epoch"]
     print_metrics(result.best, classes, title=f"val, best epoch {epoch}", prefix="val/")
     print_key_values(
@@ -164,8 +160,9 @@ def _summarise(config: Config, result: TrainResult) -> None:
             "minutes": f"{result.seconds / 60:.1f}",
         },
     )
-    following = _command(
-        "test", result.work_dir, "--checkpoint", result.best_checkpoint, "--split", "val"
+    following = tool_command(
+        *("test", "--config", result.work_dir / "config.py"),
+        *("--checkpoint", result.best_checkpoint, "--split", "val"),
     )
     print(f"\ntest it next:\n  {following}")
 

@@ -15,8 +15,8 @@ from types import ModuleType
 
 # Each is a default: what the user has set stays.
 _ENVIRONMENT = {
-    # libgomp's spinning barriers make a step up to 20 times slower when another process
-    # shares the cores; it reads this when torch loads it.
+    # libgomp's spinning barriers slow every step down when another process shares the
+    # cores; it reads this when torch loads it.
     "OMP_WAIT_POLICY": "PASSIVE",
     # albumentations asks the network for a newer version at import.
     "NO_ALBUMENTATIONS_UPDATE": "1",

@@ -24,7 +24,7 @@ from seglab.utils.paths import PROJECT_ROOT
 #: A folder of weights named by the user.
 WEIGHTS_VARIABLE = "SEGLAB_WEIGHTS"
 #: Seconds until an unreachable host is given up; name resolution included.
-CONNECT_SECONDS = 4.0
+CONNECT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)

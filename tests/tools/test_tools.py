@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -173,14 +172,15 @@ def test_check_reports_and_lists(run: Run, tiny_config: Path, tmp_path: Path) ->
 
 
 def test_preflight_can_be_skipped(run: Run, tiny_config: Path, tmp_path: Path) -> None:
-    # A learning-rate floor above the rate: a fault the trainer itself would live with.
-    overrides = ["--cfg-options", "+param_scheduler.0.eta_min_ratio=0.5", "train_cfg.max_epochs=1",
+    # A last batch of one under BatchNorm, which this small network happens to survive.
+    overrides = ["--cfg-options", "train_cfg.max_epochs=1",
                  "train_dataloader.batch_size=11", "train_dataloader.drop_last=False"]  # fmt: skip
     base = ["--config", tiny_config, "--work-dir", tmp_path / "run", "--device", "cpu"]
     code, _, err = run("train", *base, *overrides)
     assert code == 2 and "batch" in err
     code, _, err = run("train", *base, *overrides, "--skip-preflight")
-    assert "preflight" not in err
+    assert code == 0, err
+    assert (tmp_path / "run" / "run.json").is_file()
 
 
 def test_defects_are_told_from_mistakes(
@@ -210,9 +210,8 @@ def test_defects_are_told_from_mistakes(
 def test_help_teaches(module: object) -> None:
     text = module.build_parser().format_help()  # type: ignore[attr-defined]
     assert "examples:" in text and "--config" in text and "--debug" in text
-    # Every option says what it does.
-    for option in re.findall(r"^  (--[a-z-]+)", text, flags=re.MULTILINE):
-        assert option in text
+    for action in module.build_parser()._actions:  # type: ignore[attr-defined]
+        assert action.help, f"{action.dest} says nothing of itself"
 
 
 def start_training(config: Path, work_dir: Path, *overrides: str) -> subprocess.Popen[str]:
@@ -260,6 +259,7 @@ def test_several_processes_train_one_run(tiny_config: Path, tmp_path: Path) -> N
         capture_output=True,
         text=True,
         timeout=300,
+        cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
@@ -267,6 +267,7 @@ def test_several_processes_train_one_run(tiny_config: Path, tmp_path: Path) -> N
     records = [json.loads(line) for line in (work_dir / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
     assert json.loads((work_dir / "run.json").read_text())["status"] == "finished"
+    assert list(tmp_path.glob(".dist*")) == []
 
 
 def test_several_processes_need_a_named_folder(run: Run, tiny_config: Path) -> None:

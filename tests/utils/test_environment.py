@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -57,8 +56,7 @@ def test_libraries_that_need_torchvision_import(module: str) -> None:
     run(f"import seglab, {module}")
 
 
-def test_wrong_order_is_not_our_doing(tmp_path: Path) -> None:
-    # torchvision that is already imported is not touched again.
+def test_the_repair_steps_aside_once_torchvision_is_imported() -> None:
     run(
         "import seglab, torchvision, sys; from seglab.utils.environment import *; "
         "prepare_environment(); assert not any('BeforeTorch' in repr(f) for f in sys.meta_path)"

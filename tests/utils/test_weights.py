@@ -98,6 +98,16 @@ def test_a_host_that_never_answers_is_given_up(
     assert time.perf_counter() - start < 5
 
 
+def test_a_resolver_that_hangs_is_given_up(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A socket's time-out does not bound name resolution.
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(60))
+    start = time.perf_counter()
+    with pytest.raises(UserError, match="no answer within"):
+        find_weights("mit_b2")
+    assert time.perf_counter() - start < 5
+
+
 @pytest.fixture
 def stand_in_host(tmp_path: Path) -> Iterator[str]:
     """A stand-in for the official host: serves one file on 127.0.0.1."""

@@ -54,7 +54,7 @@ test_pipeline = [
     dict(type="PackSegInputs", meta_keys=meta_keys),
 ]
 
-# Workers: loading costs 1 to 4 ms an image, training 60 or more, so none is needed on a CPU.
+# Loading is cheap beside a training step: on a CPU, workers would only take cores from it.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,

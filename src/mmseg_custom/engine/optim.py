@@ -20,8 +20,13 @@ def autocast_dtype(device: str, dtype: str = "auto") -> torch.dtype:
 
     bfloat16 wherever it runs: it has float32's range and needs no loss scaling. CUDA cards
     before Ampere lack it and get float16.
+
+    Raises:
+        ValueError: The precision is unknown, or float16 is asked for on a CPU.
     """
     if dtype != "auto":
+        if dtype not in _DTYPES or (dtype == "float16" and not device.startswith("cuda")):
+            raise ValueError(f"dtype={dtype!r} on {device}: take 'auto', or 'bfloat16'")
         return _DTYPES[dtype]
     if device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float16

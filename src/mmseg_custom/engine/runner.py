@@ -58,6 +58,11 @@ class SeglabRunner(Runner):
     #: Called once nothing can refuse the run any more: built, and its checkpoint loaded.
     on_start: Callable[[], None] | None = None
 
+    def build_parts(self) -> None:
+        """Build what `train` would build later, so that a wrong config is told from a defect."""
+        _ = self.train_loop, self.val_loop  # properties that build
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)  # type: ignore[has-type]
+
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint, then tell that the run starts."""
         super().load_or_resume()

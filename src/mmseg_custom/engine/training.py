@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.script import was_interrupted
+
+DEFAULT_MONITOR = "val/mDice"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def choose_work_dir(config: Config, options: TrainOptions) -> Path:
     work_dir = named or home / time.strftime("%Y%m%d_%H%M%S")
     if named is None and work_dir.exists():  # another run started in the same second
         work_dir = work_dir.with_name(f"{work_dir.name}_{os.getpid()}")
-    if work_dir.is_dir() and any(work_dir.iterdir()):
+    if _is_used(work_dir):
         resumable = (work_dir / LAST_CHECKPOINT).is_file()
         raise UserError(
             f"--work-dir {work_dir} already holds files; a run never overwrites another",
@@ -106,6 +109,13 @@ def choose_work_dir(config: Config, options: TrainOptions) -> Path:
         )
     require_writable(work_dir, "--work-dir")
     return work_dir
+
+
+def _is_used(work_dir: Path) -> bool:
+    """Whether a folder holds more than the log folders of starts that came to nothing."""
+    if not work_dir.is_dir():
+        return False
+    return any(not re.fullmatch(r"\d{8}_\d{6}", entry.name) for entry in work_dir.iterdir())
 
 
 def _newest_run(home: Path) -> Path:
@@ -126,13 +136,17 @@ def _resume_point(work_dir: Path) -> Path:
             f"nothing to resume: {work_dir} holds no finished epoch",
             "start without --resume in another --work-dir, or delete this one",
         )
-    checkpoint = work_dir / Path(pointer.read_text().strip()).name
-    if not checkpoint.is_file():
+    checkpoint = work_dir / (Path(pointer.read_text().strip()).name or "none")
+    if checkpoint.is_file():
+        return checkpoint
+    # The pointer is written after the checkpoint; a kill may have come between.
+    others = [*work_dir.glob("epoch_*.pth"), *work_dir.glob("iter_*.pth")]
+    if not others:
         raise UserError(
             f"the run's newest checkpoint is missing: {checkpoint}",
             "restore it, or start again in another --work-dir",
         )
-    return checkpoint
+    return max(others, key=lambda path: path.stat().st_mtime)
 
 
 def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None:
@@ -159,12 +173,10 @@ def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None
             "leave --seed out, or start a new run",
         )
     config.randomness = dict(config.get("randomness") or {})
-    if seed is not None:
-        config.randomness.seed = seed
+    config.randomness.seed = config.randomness.get("seed", 0) if seed is None else seed
     config.hypothesis_name = hypothesis_name(config)
+    complete_hooks(config)
     config.launcher = options.launcher
-    config.resume = options.resume
-    config.load_from = str(_resume_point(work_dir)) if options.resume else config.get("load_from")
 
 
 def select_device(device: str) -> str:
@@ -221,7 +233,8 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         torch.distributed.init_process_group("gloo")
     try:
         with building(config):
-            runner = SeglabRunner.from_cfg(_for_runner(config, work_dir, device))
+            runner = SeglabRunner.from_cfg(_for_runner(config, options, work_dir, device))
+            runner.build_parts()
         if process_rank() == 0:
             runner.on_start = lambda: record.begin(config)
         runner.train()
@@ -254,6 +267,7 @@ def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: s
         "seed": config.randomness.get("seed"),
         "from_scratch": bool(config.from_scratch),
         "pretrained_backbone": config.pretrained_backbone,
+        "load_from": config.get("load_from"),
         "environment": describe_environment(),
     }
     session = {"command": list(options.command), "device": device}
@@ -264,18 +278,41 @@ def _monitor(config: Config) -> str:
     """The metric the best checkpoint is chosen by."""
     hook = (config.get("default_hooks") or {}).get("checkpoint") or {}
     metric = hook.get("save_best")
-    return metric if isinstance(metric, str) else "val/mDice"
+    return metric if isinstance(metric, str) else DEFAULT_MONITOR
 
 
-def _for_runner(config: Config, work_dir: Path, device: str) -> Config:
+def complete_hooks(config: Config) -> None:
+    """Add what every run of seglab has where a config brings its own runtime, as mmseg's do.
+
+    The history, the progress and a best checkpoint are what `train` promises.
+    """
+    default_hooks = dict(config.get("default_hooks") or {})
+    defaults = dict(type="CheckpointHook", interval=1, save_best=DEFAULT_MONITOR, rule="greater")
+    default_hooks["checkpoint"] = {**defaults, **(default_hooks.get("checkpoint") or {})}
+    config.default_hooks = default_hooks
+    hooks = list(config.get("custom_hooks") or [])
+    present = {hook.get("type") for hook in hooks}
+    for name in ("HistoryHook", "ProgressHook", "CatchUpValidationHook"):
+        if name not in present:
+            hooks.append(dict(type=name))
+    config.custom_hooks = hooks
+
+
+def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: str) -> Config:
     """The config with what belongs to this process only, which is not stored."""
     config = copy.deepcopy(config)
     config.work_dir = str(work_dir)
+    config.resume = options.resume
+    if options.resume:
+        config.load_from = str(_resume_point(work_dir))
     # mmengine keeps its log, its history and its visualizer per name for the whole process: two
     # runs of one name would mix.
     config.experiment_name = f"{hypothesis_name(config)}_{time.time_ns()}"
     if config.get("visualizer"):
         config.visualizer.name = config.experiment_name
+    if config.launcher != "none":
+        # mmengine exchanges results through a folder in the current directory otherwise.
+        config.val_evaluator.collect_dir = str(work_dir / "exchange")
     if config.launcher != "none" and device == "cpu":
         config.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False

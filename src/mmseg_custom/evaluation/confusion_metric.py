@@ -29,15 +29,20 @@ class ConfusionMetric(BaseMetric):
         prefix: Put before every key: with `prefix="val"` the mean Dice is `val/mDice`, and
             `save_best="val/mDice"` writes `best_val_mDice_epoch_N.pth`.
         collect_device: Where results of several processes are gathered, `"cpu"` or `"gpu"`.
+        collect_dir: The folder they are exchanged through on the CPU.
     """
 
     # Not None, or mmengine warns that there is no prefix.
     default_prefix = ""
 
     def __init__(
-        self, ignore_index: int = 255, prefix: str | None = None, collect_device: str = "cpu"
+        self,
+        ignore_index: int = 255,
+        prefix: str | None = None,
+        collect_device: str = "cpu",
+        collect_dir: str | None = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.ignore_index = ignore_index
         self.matrices: IntArray = np.zeros((0, 0, 0), dtype=np.int64)
         self.sample_ids: list[str] = []

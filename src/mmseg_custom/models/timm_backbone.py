@@ -21,8 +21,8 @@ class TimmBackbone(BaseModule):
     Args:
         model_name: A name of `timm.list_models()`.
         out_indices: Which feature levels to return, finest first.
-        channels_last: Keep activations and weights in NHWC memory order. About twice as fast
-            for depthwise-convolution encoders on CPU, slower for ResNet.
+        channels_last: Keep activations and weights in NHWC memory order: faster for
+            depthwise-convolution encoders on CPU, slower for ResNet.
         init_cfg: Pretrained weights, as in mmseg; the trainer loads them.
         **kwargs: Passed to `timm.create_model`.
 

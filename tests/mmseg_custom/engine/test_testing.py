@@ -54,6 +54,12 @@ def test_files_and_figures(tiny_config: Path, checkpoint: Path, tmp_path: Path) 
     assert written["metrics"]["mDice"] == result.metrics["mDice"]
     assert sorted(written["pictures"]) == sorted(path.name for path in out.glob("*.png"))
     assert len(list(out.glob("val_worst_*.png"))) == 2
+    scores = {
+        kind: [float(path.stem.rsplit("_", 1)[1]) for path in out.glob(f"val_{kind}_*.png")]
+        for kind in ("best", "worst")
+    }
+    assert min(scores["best"]) >= max(scores["worst"])
+    assert max(scores["best"]) > min(scores["worst"])
     # Testing again in the same folder replaces the pictures, and leaves other files alone.
     (out / "mine.png").touch()
     run_test(load_config(tiny_config), Options(checkpoint, "val", out, device="cpu", pictures=1))
@@ -85,7 +91,8 @@ def test_batches_do_not_matter(tiny_config: Path, checkpoint: Path, tmp_path: Pa
         ).metrics
         for size in (1, 4)
     ]
-    assert found[0]["aAcc"] == pytest.approx(found[1]["aAcc"], abs=0.05)
+    for key, value in found[0].items():
+        assert value == pytest.approx(found[1][key], abs=0.05, nan_ok=True), key
 
 
 def test_other_classes_are_refused(tiny_config: Path, checkpoint: Path) -> None:
@@ -128,7 +135,26 @@ def test_predictions_of_any_size(tiny_config: Path, checkpoint: Path, tmp_path: 
             mask = Image.open(out / "masks" / f"{name}.png")
             overlay = Image.open(out / "overlays" / f"{name}.png")
             assert mask.mode == "L" and mask.size == Image.open(path).size == overlay.size
-            assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
+            labels = np.asarray(mask)
+            assert set(np.unique(labels)) <= {0, 1, 2}
+            # Where there is no object, the overlay is the image.
+            source = np.asarray(Image.open(path).convert("RGB"))
+            assert np.array_equal(np.asarray(overlay)[labels == 0], source[labels == 0])
+
+
+def test_images_are_scaled_to_the_size_of_training(
+    tiny_config: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (100, 50)).save(tmp_path / "x.png")
+    model = load_model(load_config(tiny_config), checkpoint, "cpu")
+    sizes = []
+    real = model.test_step
+    monkeypatch.setattr(
+        model, "test_step", lambda data: sizes.append(data["inputs"][0].shape[1:]) or real(data)
+    )
+    for size in ((64, 64), None):
+        ImageSegmenter(model, size)(tmp_path / "x.png")
+    assert [tuple(size) for size in sizes] == [(32, 64), (50, 100)]
 
 
 def test_prediction_equals_the_tests(tiny_config: Path, checkpoint: Path, tiny_data: Path) -> None:

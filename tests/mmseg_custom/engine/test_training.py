@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.runner import runner as mmengine_runner
 
 from seglab.mmseg_custom.engine.hooks import read_history
 from seglab.mmseg_custom.engine.training import (
@@ -17,6 +18,7 @@ from seglab.mmseg_custom.engine.training import (
     select_device,
     train,
 )
+from seglab.mmseg_custom.evaluation import ConfusionMetric
 from seglab.utils.checkpoint_utils import load_checkpoint_file, weights_of
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
@@ -69,6 +71,43 @@ def test_a_run_leaves_everything_behind(tiny_config: Path, tmp_path: Path) -> No
     assert json.loads((result.work_dir / "config.json").read_text())["randomness"]["seed"] == 3
 
 
+def test_the_best_checkpoint_is_chosen_by_unrounded_values(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = iter([50.001, 50.0042, 50.0041])
+
+    def compute_metrics(self: ConfusionMetric, results: object) -> dict[str, float]:
+        return {"mDice": next(scripted)}
+
+    monkeypatch.setattr(ConfusionMetric, "compute_metrics", compute_metrics)
+    result = run(tiny_config, ["train_cfg.max_epochs=3"], work_dir=tmp_path / "run")
+    assert [path.name for path in result.work_dir.glob("best_*")] == ["best_val_mDice_epoch_2.pth"]
+    assert result.best["epoch"] == 2 and result.best["val/mDice"] == 50.0042
+
+
+def test_an_interrupted_checkpoint_leaves_the_old_one(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = mmengine_runner.save_checkpoint
+    calls = []
+
+    def stopped_in_the_second_epoch(checkpoint: object, filename: str, **kwargs: object) -> None:
+        calls.append(filename)
+        if checkpoint["meta"]["epoch"] == 2:  # type: ignore[index]
+            Path(filename).write_bytes(b"half a file")
+            raise KeyboardInterrupt
+        real(checkpoint, filename, **kwargs)
+
+    monkeypatch.setattr(mmengine_runner, "save_checkpoint", stopped_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_config, work_dir=tmp_path / "run")
+    assert calls
+    checkpoints = sorted(path.name for path in (tmp_path / "run").rglob("*.pth"))
+    assert checkpoints == ["best_val_mDice_epoch_1.pth", "epoch_1.pth"]
+    load_checkpoint_file(tmp_path / "run" / "epoch_1.pth")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+
+
 def test_the_loss_of_the_log_is_the_sum_of_its_parts(tiny_config: Path, tmp_path: Path) -> None:
     record = read_history(run(tiny_config, work_dir=tmp_path / "run").work_dir)[0]
     expected = 0.5 * record["decode.loss_ce"] + 0.5 * record["decode.loss_dice"]
@@ -90,6 +129,61 @@ def test_resuming_goes_on_where_it_stopped(tiny_config: Path, tmp_path: Path) ->
     assert [record["epoch"] for record in read_history(result.work_dir)] == [1, 2]
     state = load_checkpoint_file(result.work_dir / "epoch_2.pth")
     assert state["meta"]["epoch"] == 2 and state["meta"]["iter"] == 6
+    # Its second epoch goes on from the first one's weights: near a straight run's, far from anew.
+    straight = read_history(run(tiny_config, work_dir=tmp_path / "straight").work_dir)
+    resumed = read_history(result.work_dir)[1]["loss"]
+    assert abs(resumed - straight[1]["loss"]) < 0.4 * abs(straight[0]["loss"] - straight[1]["loss"])
+
+
+def test_history_beyond_the_point_of_resuming_is_cut(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    path = tmp_path / "run" / "history.jsonl"
+    stale = {"epoch": 2, "iter": 6, "loss": 0.0, "val/mDice": 99.0}
+    path.write_text(path.read_text() + json.dumps(stale) + "\n")
+    stop = ["custom_hooks.2.patience=1", "custom_hooks.2.min_delta=0"]
+    result = run(tiny_config, stop, work_dir=tmp_path / "run", resume=True)
+    assert [record["epoch"] for record in read_history(result.work_dir)] == [1, 2]
+    assert result.best["val/mDice"] < 99
+
+
+def test_seconds_are_those_of_all_sessions(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    run(tiny_config, work_dir=tmp_path / "run", resume=True)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    each = [session["seconds"] for session in record["sessions"]]
+    assert len(each) == 2 and min(each) > 0
+    assert record["seconds"] == pytest.approx(sum(each))
+
+
+def test_a_stored_config_starts_a_new_run_anew(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, work_dir=tmp_path / "run")
+    run(tiny_config, work_dir=tmp_path / "run", resume=True)
+    first = read_history(tmp_path / "run")[0]
+    again = run(tmp_path / "run" / "config.py", work_dir=tmp_path / "again")
+    assert read_history(again.work_dir)[0]["loss"] == first["loss"]
+    assert json.loads((again.work_dir / "run.json").read_text())["hypothesis"] == "tiny"
+
+
+def test_mmsegs_own_runtime_is_completed(tiny_config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "stock.py"
+    text = tiny_config.read_text()
+    ours = next(line for line in text.splitlines() if "default_runtime" in line)
+    path.write_text(text.replace(ours, '    "mmseg::_base_/default_runtime.py",'))
+    result = run(path, work_dir=tmp_path / "run")
+    assert result.epochs == 2 and result.best_checkpoint is not None
+    assert json.loads((result.work_dir / "run.json").read_text())["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["optim_wrapper.optimizer.type=Nope", "train_cfg.type=Nope", "val_evaluator.type=Nope"],
+)
+def test_parts_that_do_not_build_leave_the_folder_free(
+    tiny_config: Path, tmp_path: Path, override: str
+) -> None:
+    with pytest.raises(UserError, match="does not build"):
+        run(tiny_config, [override], work_dir=tmp_path / "run")
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
 
 
 def test_a_run_that_is_made_longer_decays_to_its_new_end(tiny_config: Path, tmp_path: Path) -> None:
@@ -145,6 +239,16 @@ def test_an_epoch_stopped_before_its_validation_is_validated(
     history = read_history(result.work_dir)
     assert [record["epoch"] for record in history] == [1, 2]
     assert history[0]["val/mDice"] == pytest.approx(record["val/mDice"])
+
+
+def test_a_stop_between_checkpoint_and_pointer_is_found(tiny_config: Path, tmp_path: Path) -> None:
+    run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
+    (tmp_path / "run" / "last_checkpoint").write_text("")
+    assert run(tiny_config, work_dir=tmp_path / "run", resume=True).epochs == 2
+    for path in (tmp_path / "run").glob("epoch_*.pth"):
+        path.unlink()
+    with pytest.raises(UserError, match="newest checkpoint is missing"):
+        run(tiny_config, work_dir=tmp_path / "run", resume=True)
 
 
 def test_averaged_weights_survive_a_resume(tiny_config: Path, tmp_path: Path) -> None:
