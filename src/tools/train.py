@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work_dir = choose_work_dir(config, options) if args.resume else None
     if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
         config = load_config(work_dir / "config.py", args.cfg_options, args.data_root)
-    first = process_rank() == 0  # of several processes one checks and reports
+    first = process_rank(args.launcher) == 0  # of several processes one checks and reports
     if first and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))
     work_dir = work_dir or choose_work_dir(config, options)

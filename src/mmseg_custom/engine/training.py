@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from seglab.mmseg_custom.engine.record import LAST_CHECKPOINT, RunRecord, read_record
+from seglab.mmseg_custom.engine.record import LAST_CHECKPOINT, RUN_FILE, RunRecord, read_record
 from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
@@ -68,8 +68,10 @@ class TrainResult:
     seconds: float
 
 
-def process_rank() -> int:
+def process_rank(launcher: str) -> int:
     """This process's number among those a launcher started; 0 without one."""
+    if launcher == "none":  # inside a scheduler's job, say, whose variables mean other processes
+        return 0
     names = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
     return int(next((os.environ[name] for name in names if name in os.environ), 0))
 
@@ -91,7 +93,7 @@ def choose_work_dir(config: Config, options: TrainOptions) -> Path:
     if options.launcher != "none":
         if named is None:
             raise UserError("several processes need one folder", "name it with --work-dir")
-        if process_rank() > 0:
+        if process_rank(options.launcher) > 0:
             return named  # the first process checks it
     if options.resume:
         work_dir = named or _newest_run(home)
@@ -115,7 +117,10 @@ def _is_used(work_dir: Path) -> bool:
     """Whether a folder holds more than the log folders of starts that came to nothing."""
     if not work_dir.is_dir():
         return False
-    return any(not re.fullmatch(r"\d{8}_\d{6}", entry.name) for entry in work_dir.iterdir())
+    return any(
+        not re.fullmatch(r"\d{8}_\d{6}", entry.name) or (entry / RUN_FILE).exists()
+        for entry in work_dir.iterdir()
+    )
 
 
 def _newest_run(home: Path) -> Path:
@@ -235,7 +240,7 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         with building(config):
             runner = SeglabRunner.from_cfg(_for_runner(config, options, work_dir, device))
             runner.build_parts()
-        if process_rank() == 0:
+        if process_rank(options.launcher) == 0:
             runner.on_start = lambda: record.begin(config)
         runner.train()
         status = "finished"
@@ -310,9 +315,10 @@ def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: s
     config.experiment_name = f"{hypothesis_name(config)}_{time.time_ns()}"
     if config.get("visualizer"):
         config.visualizer.name = config.experiment_name
-    if config.launcher != "none":
+    evaluator = config.get("val_evaluator")
+    if config.launcher != "none" and isinstance(evaluator, dict):
         # mmengine exchanges results through a folder in the current directory otherwise.
-        config.val_evaluator.collect_dir = str(work_dir / "exchange")
+        evaluator["collect_dir"] = str(work_dir / "exchange")
     if config.launcher != "none" and device == "cpu":
         config.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False

@@ -15,6 +15,7 @@ from seglab.mmseg_custom.engine.training import (
     apply_options,
     best_epoch,
     choose_work_dir,
+    process_rank,
     select_device,
     train,
 )
@@ -337,6 +338,11 @@ def test_a_work_dir_with_files_is_refused(tiny_config: Path, tmp_path: Path) -> 
     with pytest.raises(UserError, match="never overwrites"):
         choose_work_dir(config, TrainOptions(work_dir=tmp_path / "used"))
     assert [path.name for path in (tmp_path / "used").iterdir()] == ["x"]
+    run_folder = tmp_path / "runs" / "20260101_000000"
+    run_folder.mkdir(parents=True)
+    (run_folder / "run.json").touch()
+    with pytest.raises(UserError, match="never overwrites"):
+        choose_work_dir(config, TrainOptions(work_dir=tmp_path / "runs"))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file"):
         choose_work_dir(config, TrainOptions(work_dir=tmp_path / "file"))
@@ -367,6 +373,13 @@ def test_pretrained_weights_reach_the_backbone(tiny_config: Path, tmp_path: Path
     key = "backbone.timm_model.conv_stem.weight"
     assert torch.equal(before[key], after[key])
     assert not json.loads((result.work_dir / "run.json").read_text())["from_scratch"]
+
+
+def test_ranks_are_those_of_our_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert process_rank("none") == 0 and process_rank("slurm") == 3
+    monkeypatch.setenv("RANK", "1")
+    assert process_rank("pytorch") == 1
 
 
 def test_select_device() -> None:
