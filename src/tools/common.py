@@ -31,6 +31,17 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
+    """`--checkpoint`."""
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the weights, .pth or .safetensors",
+    )
+
+
 def add_preflight_argument(parser: argparse.ArgumentParser) -> None:
     """`--skip-preflight`."""
     parser.add_argument(

@@ -6,7 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglab.tools.common import add_config_arguments, add_device_argument
+from seglab.tools.common import (
+    add_config_arguments,
+    add_device_argument,
+)
 from seglab.utils.script import new_parser
 
 EXAMPLES = """\
