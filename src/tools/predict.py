@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seglab.tools.common import (
+    add_checkpoint_argument,
     add_config_arguments,
     add_device_argument,
 )
@@ -28,13 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     add_config_arguments(parser)
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        type=Path,
-        metavar="FILE",
-        help="the weights (.pth, .safetensors)",
-    )
+    add_checkpoint_argument(parser)
     parser.add_argument(
         "--input", required=True, nargs="+", type=Path, metavar="PATH", help="images or folders"
     )

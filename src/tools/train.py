@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns the exit code."""
     args = build_parser().parse_args(argv)
     # Heavy imports wait until the command line is known to be right.
+    from seglab.mmseg_custom.engine.record import CONFIG_FILE
     from seglab.mmseg_custom.engine.training import (
         TrainOptions,
         apply_options,
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     select_device(args.device)
     work_dir = choose_work_dir(config, options) if args.resume else None
     if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
-        config = load_config(work_dir / "config.py", args.cfg_options, args.data_root)
+        config = load_config(work_dir / CONFIG_FILE, args.cfg_options, args.data_root)
     first = process_rank(args.launcher) == 0  # of several processes one checks and reports
     if first and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))
@@ -121,11 +122,12 @@ def _start(config: Config, resume: bool) -> str:
 
 
 def _interrupted(work_dir: Path) -> int:
+    from seglab.mmseg_custom.engine.record import CONFIG_FILE, LAST_CHECKPOINT
     from seglab.utils.script import INTERRUPTED
 
-    if (work_dir / "last_checkpoint").is_file():
+    if (work_dir / LAST_CHECKPOINT).is_file():
         again = tool_command(
-            "train", "--config", work_dir / "config.py", "--work-dir", work_dir, "--resume"
+            "train", "--config", work_dir / CONFIG_FILE, "--work-dir", work_dir, "--resume"
         )
         note = f"finished epochs are kept in {work_dir}; go on with\n  {again}"
     else:
@@ -137,6 +139,7 @@ def _interrupted(work_dir: Path) -> int:
 def _summarise(config: Config, result: TrainResult) -> None:
     """Draw the curves, print the best epoch's table and the command to run next."""
     from seglab.mmseg_custom.engine.hooks import read_history
+    from seglab.mmseg_custom.engine.record import CONFIG_FILE
     from seglab.utils.config_utils import dataset_metainfo
     from seglab.utils.curves import plot_training_curves
     from seglab.utils.pretty_printer import print_key_values, print_metrics
@@ -161,7 +164,7 @@ def _summarise(config: Config, result: TrainResult) -> None:
         },
     )
     following = tool_command(
-        *("test", "--config", result.work_dir / "config.py"),
+        *("test", "--config", result.work_dir / CONFIG_FILE),
         *("--checkpoint", result.best_checkpoint, "--split", "val"),
     )
     print(f"\ntest it next:\n  {following}")

@@ -36,14 +36,18 @@ def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
     ]
 
 
-def _loss_parts(model: Any) -> dict[str, float]:
-    """The parts of every loss that keeps them (`ComboLoss.parts`), under its owner's name."""
-    parts = {}
-    for name, module in model.named_modules():
-        for part, value in getattr(module, "parts", {}).items():
-            owner = name.split(".loss_decode")[0].replace("_head", "")
-            parts[f"{owner}.loss_{part}"] = _number(value)
-    return parts
+def _earlier_records(runner: Any) -> list[dict[str, Any]]:
+    """The history up to the point where the run starts or resumes."""
+    return [r for r in read_history(runner.work_dir) if r["iter"] <= runner.iter]
+
+
+def _losses_with_parts(model: Any) -> dict[str, Any]:
+    """Every loss that keeps its parts (`ComboLoss.parts`), by its owner's name in the log."""
+    return {
+        name.split(".loss_decode")[0].replace("_head", ""): module
+        for name, module in model.named_modules()
+        if hasattr(module, "parts")
+    }
 
 
 def _number(value: Any) -> float:
@@ -76,10 +80,13 @@ class HistoryHook(Hook):
         self._steps = 0
         self._started = 0.0
         self._records: list[dict[str, Any]] = []
+        self._losses: dict[str, Any] = {}
 
     def before_train(self, runner: Any) -> None:
         """Keep the records of the epochs before the point of resuming."""
-        self._records = [r for r in read_history(runner.work_dir) if r["iter"] <= runner.iter]
+        self._records = _earlier_records(runner)
+        # Looked up once: walking all modules at every step would cost time.
+        self._losses = _losses_with_parts(runner.model)
         self._restart()
 
     def _restart(self) -> None:
@@ -100,8 +107,11 @@ class HistoryHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Add one step's losses."""
-        for key, value in {**(outputs or {}), **_loss_parts(runner.model)}.items():
+        for key, value in (outputs or {}).items():
             self._sums[key] += _number(value)
+        for owner, loss in self._losses.items():
+            for part, value in loss.parts.items():
+                self._sums[f"{owner}.loss_{part}"] += _number(value)
         self._steps += 1
         if not math.isfinite(self._sums["loss"]):
             raise UserError(
@@ -151,8 +161,8 @@ class HistoryEarlyStoppingHook(EarlyStoppingHook):
 
     def before_train(self, runner: Any) -> None:
         """Replay the monitored metric of the epochs before the point of resuming."""
-        for record in read_history(runner.work_dir):
-            if self.monitor in record and record["iter"] <= runner.iter:
+        for record in _earlier_records(runner):
+            if self.monitor in record:
                 self._check_stop_condition(record[self.monitor])
 
 
@@ -217,7 +227,7 @@ class ProgressHook(Hook):
         """Start the bar where the run starts or resumes."""
         self._started = time.perf_counter()
         self._first_iter = runner.iter
-        earlier = [r for r in read_history(runner.work_dir) if r["iter"] <= runner.iter]
+        earlier = _earlier_records(runner)
         self._validations = len(earlier)
         for record in earlier:
             self._note(record.get(self.monitor), record["epoch"])

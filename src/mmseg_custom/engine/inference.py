@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
@@ -57,6 +57,13 @@ def load_model(config: Config, checkpoint: str | Path, device: str) -> nn.Module
 
 
 @torch.inference_mode()
+def run_batch(model: nn.Module, batch: dict[str, Any]) -> list[Any]:
+    """Segment a batch as a data loader yields it; see `predict_batch`."""
+    step = model.test_step
+    assert callable(step)
+    return list(step(batch))
+
+
 def predict_batch(model: nn.Module, samples: Sequence[dict[str, Any]]) -> list[Any]:
     """Segment packed samples.
 
@@ -67,13 +74,7 @@ def predict_batch(model: nn.Module, samples: Sequence[dict[str, Any]]) -> list[A
     Returns:
         mmseg's `SegDataSample`s with `pred_sem_seg` set.
     """
-    batch = {
-        "inputs": [sample["inputs"] for sample in samples],
-        "data_samples": [sample["data_samples"] for sample in samples],
-    }
-    step = model.test_step
-    assert callable(step)
-    return list(step(batch))
+    return run_batch(model, pseudo_collate(samples))
 
 
 def label_map(sample: Any) -> LabelArray:

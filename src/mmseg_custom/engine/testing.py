@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.environment import describe_environment
-from seglab.mmseg_custom.engine.inference import label_map, load_model, predict_batch
+from seglab.mmseg_custom.engine.inference import label_map, load_model, predict_batch, run_batch
 from seglab.mmseg_custom.engine.training import select_device
 from seglab.mmseg_custom.evaluation import ConfusionMetric
 from seglab.utils.config_utils import class_names
@@ -138,11 +138,7 @@ def evaluate(model: nn.Module, loader: Any, metric: ConfusionMetric) -> dict[str
     """
     metric.dataset_meta = loader.dataset.metainfo
     for batch in tqdm(loader, desc="testing", unit="batch", leave=False):
-        samples = [
-            {"inputs": inputs, "data_samples": sample}
-            for inputs, sample in zip(batch["inputs"], batch["data_samples"], strict=True)
-        ]
-        metric.process(batch, [output.to_dict() for output in predict_batch(model, samples)])
+        metric.process(batch, [output.to_dict() for output in run_batch(model, batch)])
     return dict(metric.evaluate(len(loader.dataset)))
 
 
