@@ -1,10 +1,4 @@
-"""Exp2 = Exp1's data on SegFormer-B2.
-
-Question: does a transformer with global context tell cat from dog better than DeepLabV3+?
-Change: MixVisionTransformer-B2 with SegformerHead, lr 6e-5 with SegFormer's rules per parameter
-    (no decay on norms and position blocks, ten times the rate on the head).
-Expected effect: mDice up, most where H1 mixes the species.
-"""
+"""Exp2 = Exp1's data on SegFormer-B2."""
 
 _base_ = [
     "_base_/models/segformer_mit_b2.py",
@@ -12,6 +6,15 @@ _base_ = [
     "_base_/schedules/adamw_80e.py",
     "_base_/default_runtime.py",
 ]
+
+hypothesis = dict(
+    id="Exp2",
+    parent="Exp1",
+    question="Does a transformer with global context tell cat from dog better than DeepLabV3+?",
+    change="MixVisionTransformer-B2 with SegformerHead; lr 6e-5 with SegFormer's rules per "
+    "parameter (no decay on norms and position blocks, ten times the rate on the head)",
+    expects={"mDice": "+"},
+)
 
 train_dataloader = dict(dataset=dict(pipeline=_base_.strong_train_pipeline))
 optim_wrapper = dict(

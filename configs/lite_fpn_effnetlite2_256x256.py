@@ -1,11 +1,4 @@
-"""Lite, the offline default: what a laptop without a GPU trains for real.
-
-Question: how far does a small encoder come whose ImageNet weights need no download?
-Change: semantic FPN on EfficientNet-Lite2 in place of DeepLabV3+ R50; Exp1's augmentation and
-    averaged weights, because a small network on few, badly labelled images jumps from epoch to
-    epoch.
-Expected effect: mDice somewhat below H1, at a fraction of its cost.
-"""
+"""Lite, the offline default: what a laptop without a GPU trains for real."""
 
 _base_ = [
     "_base_/models/fpn_effnetlite2.py",
@@ -13,6 +6,15 @@ _base_ = [
     "_base_/schedules/adamw_80e.py",
     "_base_/default_runtime.py",
 ]
+
+hypothesis = dict(
+    id="Lite",
+    parent="Exp1",
+    question="How far does a small encoder come whose ImageNet weights need no download?",
+    change="semantic FPN on EfficientNet-Lite2 in place of DeepLabV3+ R50, and averaged weights, "
+    "because a small network on few, badly labelled images jumps from epoch to epoch",
+    expects={"mDice": "-"},
+)
 
 train_dataloader = dict(dataset=dict(pipeline=_base_.strong_train_pipeline))
 # Depthwise convolutions train slower in bfloat16 on a CPU: float32 here.

@@ -1,9 +1,4 @@
-"""Toy, what `make demo` trains: the lite network, smaller, on drawn animals.
-
-Question: does everything work on this machine, and what does a run look like?
-Change: EfficientNet-Lite0 at 128x128 on the toy data set, a few minutes at most on a CPU.
-Expected effect: cats and dogs outlined visibly right.
-"""
+"""Toy, what `make demo` trains: the lite network, smaller, on drawn animals."""
 
 _base_ = [
     "_base_/models/fpn_effnetlite2.py",
@@ -11,6 +6,14 @@ _base_ = [
     "_base_/schedules/adamw_80e.py",
     "_base_/default_runtime.py",
 ]
+
+hypothesis = dict(
+    id="Toy",
+    parent=None,
+    question="Does everything work on this machine, and what does a run look like?",
+    change="EfficientNet-Lite0 at 128x128 on the toy data set, a few minutes at most on a CPU",
+    expects={},
+)
 
 model = dict(
     data_preprocessor=dict(size=(128, 128)),

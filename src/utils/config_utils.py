@@ -15,7 +15,9 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.config import utils as mmengine_config_utils
 
+from seglab.utils.config_keys import EFFECTIVE_KEYS
 from seglab.utils.errors import UserError
+from seglab.utils.hypothesis import stated_hypothesis
 from seglab.utils.paths import PROJECT_ROOT, resolve_input
 
 # mmengine looks `mmseg::...` bases up under the name of the old distribution.
@@ -23,15 +25,6 @@ mmengine_config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
 
 SPLITS = ("train", "val", "test")
 _PRETRAINED = "Pretrained"
-#: Top-level keys that something reads: the Runner, mmengine's registry, or seglab.
-_EFFECTIVE = {
-    *("model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader"),
-    *("train_cfg", "val_cfg", "test_cfg", "auto_scale_lr", "optim_wrapper", "param_scheduler"),
-    *("val_evaluator", "test_evaluator", "default_hooks", "custom_hooks", "data_preprocessor"),
-    *("load_from", "resume", "launcher", "env_cfg", "log_processor", "log_level", "visualizer"),
-    *("default_scope", "randomness", "experiment_name", "custom_imports", "model_wrapper_cfg"),
-    *("pretrained_backbone", "compile", "sync_bn", "find_unused_parameters"),
-}
 
 
 def load_config(
@@ -48,12 +41,15 @@ def load_config(
         data_root: Replaces the data root of every data set of the config.
 
     Returns:
-        The config with paths made absolute.
+        The config with paths made absolute, and with the hypothesis that this file states.
 
     Raises:
         UserError: The file is missing or broken, or an override does not fit.
     """
-    config = _parse(resolve_input(path))
+    file = resolve_input(path)
+    config = _parse(file)
+    name = str(config.get("hypothesis_name", file.stem))
+    config.hypothesis = stated_hypothesis(file, name, config.get("hypothesis")).to_dict()
     for override in overrides:
         _apply_override(config, override)
     _set_data_roots(config, data_root)
@@ -144,7 +140,7 @@ def _apply_override(config: Config, override: str) -> None:
         raise UserError(
             f"--cfg-options: the config has no key {key!r}", f"{hint}+{key}=... adds a new key"
         )
-    if not new and "." not in key and key not in _EFFECTIVE:
+    if not new and "." not in key and key not in EFFECTIVE_KEYS:
         place = "--data-root" if key == "data_root" else "the key it was put into"
         raise UserError(
             f"--cfg-options: {key!r} is only a variable of the config file; by now its value "

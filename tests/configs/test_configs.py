@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmseg.registry import MODELS
 
@@ -16,6 +17,8 @@ from seglab.mmseg_custom.engine.training import (
     train,
 )
 from seglab.utils.config_utils import load_config, take_pretrained
+from seglab.utils.hypothesis import parse_hypothesis
+from seglab.utils.test_utils import aggregate_metrics
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
 #: Published sizes in millions: mmseg's DeepLabV3+ R50 with its auxiliary head, SegFormer-B2.
@@ -23,7 +26,7 @@ PARAMETERS = {"h1": 43.6, "h2": 43.6, "exp1": 43.6, "exp2": 24.7}
 
 
 def short_name(path: Path) -> str:
-    return path.stem.split("_")[0]
+    return str(load_config(path).hypothesis.id).lower()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=short_name)
@@ -54,12 +57,21 @@ def test_two_steps_from_scratch_then_val_and_test(
     assert tested.metrics["mDice"] == pytest.approx(result.best["val/mDice"], abs=0.1)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=short_name)
-def test_configs_are_short_and_explain_themselves(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= 45
-    for word in ("Question:", "Change:", "Expected effect:"):
-        assert word in text
+HYPOTHESES = {path: load_config(path).hypothesis for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_are_short_and_state_a_hypothesis_of_their_own(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 45
+    hypothesis = parse_hypothesis(HYPOTHESES[path], path)
+    assert hypothesis.question.endswith("?") and hypothesis.change
+    others = {other.id: other for file, other in HYPOTHESES.items() if file != path}
+    assert hypothesis.id not in others
+    assert hypothesis.parent is None or hypothesis.parent in others
+    # What has a parent says what it expects of the change.
+    assert bool(hypothesis.expects) == (hypothesis.parent is not None)
+    figures = aggregate_metrics(np.ones((1, 3, 3), dtype=int), ("background", "cat", "dog"))
+    assert set(hypothesis.expects) <= set(figures)
 
 
 @pytest.mark.usefixtures("mmseg_scope")
@@ -75,7 +87,9 @@ def test_parameter_counts_are_the_published_ones(name: str) -> None:
 
 def resolved(name: str) -> dict[str, object]:
     config = load_config(next(path for path in CONFIGS if short_name(path) == name))
-    return config.to_dict()
+    content = config.to_dict()
+    content.pop("hypothesis")
+    return content
 
 
 def difference(a: object, b: object, prefix: str = "") -> set[str]:
@@ -94,6 +108,11 @@ def test_a_hypothesis_changes_what_it_says_and_nothing_else() -> None:
         "model.auxiliary_head.loss_decode.class_weight",
     }
     assert difference(resolved("h1"), resolved("exp1")) == {"train_dataloader.dataset.pipeline"}
+    assert difference(resolved("lite"), resolved("lite-w")) == {
+        "model.decode_head.loss_decode.class_weight"
+    }
+    assert difference(resolved("lite"), resolved("lite-f")) == {"train_dataloader.dataset.pipeline"}
+    assert resolved("lite-f")["train_dataloader"] == resolved("h1")["train_dataloader"]
     exp1, exp2 = resolved("exp1"), resolved("exp2")
     changed = difference(exp1, exp2)
     assert {key.split(".")[0] for key in changed} <= {

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, write_json, write_text
 
 RUN_FILE = "run.json"
@@ -43,12 +44,27 @@ class RunRecord:
         self._session = dict(session)
         self._started: float | None = None
 
-    def begin(self, config: Config) -> None:
+    def begin(self, config: Config, built: Mapping[str, Any]) -> None:
         """Write the record, once nothing can refuse the run any more.
 
         A run that cannot be resumed as asked must leave the record of what it was as it is.
+
+        Args:
+            config: The resolved config.
+            built: Facts that are known only now; `data` holds the hashes of its splits.
+
+        Raises:
+            UserError: The run began on other data than it would go on with.
         """
-        self._content = {**self._content, **read_record(self.work_dir)}
+        earlier = read_record(self.work_dir)
+        for split, hashes in earlier.get("data", {}).items():
+            if hashes != built.get("data", {}).get(split, hashes):
+                raise UserError(
+                    f"the {split} images or labels are not those the run in {self.work_dir} "
+                    "began with",
+                    "restore them (check --data-root), or start a new run",
+                )
+        self._content = {**self._content, **built, **earlier}
         self._content["sessions"] = [*self._content["sessions"], self._session]
         self._started = time.perf_counter()
         self._session["began"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -241,7 +241,7 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
             runner = SeglabRunner.from_cfg(_for_runner(config, options, work_dir, device))
             runner.build_parts()
         if process_rank(options.launcher) == 0:
-            runner.on_start = lambda: record.begin(config)
+            runner.on_start = lambda: record.begin(config, _facts_of(runner))
         runner.train()
         status = "finished"
     except BaseException as error:
@@ -263,11 +263,27 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
     )
 
 
+def _facts_of(runner: Any) -> dict[str, Any]:
+    """What is known of a run once it is built: the size of its model, the data it trains on."""
+    from seglab.mmseg_custom.datasets.samples import sample_files
+    from seglab.utils.data_hashes import hash_samples, summarise_hashes
+
+    loops = {"train": runner.train_loop, "val": runner.val_loop}
+    data = {
+        split: summarise_hashes(hash_samples(sample_files(loop.dataloader.dataset)))
+        for split, loop in loops.items()
+        if loop is not None
+    }
+    parameters = sum(parameter.numel() for parameter in runner.bare_model.parameters())
+    return {"parameters": parameters, "data": data}
+
+
 def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: str) -> RunRecord:
     from seglab.mmseg_custom.engine.environment import describe_environment
 
     facts = {
         "hypothesis": hypothesis_name(config),
+        "hypothesis_id": (config.get("hypothesis") or {}).get("id", hypothesis_name(config)),
         "config_file": str(config.filename),
         "seed": config.randomness.get("seed"),
         "from_scratch": bool(config.from_scratch),

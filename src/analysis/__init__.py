@@ -1,0 +1,1 @@
+"""Compare tested runs and write about them; reads run folders, never trains."""

@@ -1,0 +1,67 @@
+"""Hashes of the files a split consists of: whether two runs saw the same images and labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from seglab.utils.io_utils import sha256_file
+
+
+class SampleFiles(NamedTuple):
+    """The files of one sample, under its path relative to the split."""
+
+    sample_id: str
+    image: Path
+    label: Path
+
+
+def hash_samples(samples: Iterable[SampleFiles]) -> dict[str, dict[str, str | None]]:
+    """Hash every image and label file.
+
+    Args:
+        samples: The split's samples.
+
+    Returns:
+        Sample id -> {"image": SHA-256, "label": SHA-256}, sorted by id; None for a file that is
+        not there.
+    """
+    listed = sorted(samples)
+    bar = tqdm(listed, desc="hashing the split", unit="image", leave=False, delay=1.0)
+    return {
+        sample.sample_id: {"image": _digest(sample.image), "label": _digest(sample.label)}
+        for sample in bar
+    }
+
+
+def summarise_hashes(files: Mapping[str, Mapping[str, str | None]]) -> dict[str, Any]:
+    """One hash of all images and one of all labels.
+
+    Args:
+        files: From `hash_samples`.
+
+    Returns:
+        `files` (how many samples), `images_sha256` and `labels_sha256`: SHA-256 over the lines
+        "SAMPLE_ID SHA-256" in the order of the ids, so that a renamed, added, removed or changed
+        file changes it.
+    """
+    return {
+        "files": len(files),
+        "images_sha256": _combine(files, "image"),
+        "labels_sha256": _combine(files, "label"),
+    }
+
+
+def _digest(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() else None
+
+
+def _combine(files: Mapping[str, Mapping[str, str | None]], kind: str) -> str:
+    digest = hashlib.sha256()
+    for sample_id in sorted(files):
+        digest.update(f"{sample_id} {files[sample_id][kind]}\n".encode())
+    return digest.hexdigest()
