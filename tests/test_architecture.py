@@ -12,8 +12,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ALLOWED = {
     "utils": {"utils"},
     "data": {"data", "utils"},
+    "analysis": {"analysis", "utils"},
     "mmseg_custom": {"mmseg_custom", "utils"},
-    "tools": {"tools", "data", "mmseg_custom", "utils"},
+    "tools": {"tools", "analysis", "data", "mmseg_custom", "utils"},
 }
 
 

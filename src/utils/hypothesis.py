@@ -128,7 +128,7 @@ def _literal_assignment(path: Path) -> Any:
 class _DictCalls(ast.NodeTransformer):
     """Writes `dict(a=1)`, and mmengine's `dict({"a/b": 1}, c=2)`, as the literal they mean."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - the name ast asks for
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """Replace a call of `dict`."""
         self.generic_visit(node)
         if not isinstance(node.func, ast.Name) or node.func.id != "dict":
