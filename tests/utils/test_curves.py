@@ -2,29 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.colors import to_rgb
 
-from seglab.utils import curves
-from seglab.utils.curves import plot_confusion_matrix, plot_training_curves
+from seglab.utils.curves import plot_training_curves
 from seglab.utils.errors import UserError
-from seglab.utils.visualization_utils import class_colors
+from seglab.utils.masks import class_colors
 
 NAMES = ("background", "cat", "dog")
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, to look into; they are saved all the same."""
-    figures: list[Figure] = []
-    save = curves.save_figure
-
-    def keep(figure, path):
-        figures.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(curves, "save_figure", keep)
-    return figures
 
 
 def make_history(epochs=5):
@@ -34,6 +18,16 @@ def make_history(epochs=5):
         if epoch > 1:
             score = [0, 70.0, 80.0, 80.0, math.nan][epoch - 1]
             record |= {"val/mDice": score, "val/Dice/cat": score - 5, "val/mIoU": score - 9}
+            record |= {
+                "val/Dice/dog": 60.0 + 2 * epoch,
+                "val/ECE": [0, 9.0, 2.5, 4.0, 3.0][epoch - 1],
+            }
+            record |= {
+                "val/HD95/dog": 30.0 - epoch,
+                "val/mHD95": 31.0,
+                "val/image_mean/mDice": 50.0,
+            }
+            record |= {"val/Dice/background": 99.0}
         history.append(record)
     return history
 
@@ -42,9 +36,8 @@ def lines_of(axis):
     return {line.get_label(): line for line in axis.lines}
 
 
-def test_curves_hold_the_log(tmp_path, drawn):
-    path = plot_training_curves(make_history(), tmp_path / "curves.png", NAMES)
-    assert Image.open(path).size == (1512, 528)
+def test_curves_hold_the_log(tmp_path, drawn, check_readable):
+    check_readable(plot_training_curves(make_history(), tmp_path / "curves.png", NAMES))
     losses, rate, scores = drawn[0].axes
     np.testing.assert_allclose(lines_of(losses)["loss (total)"].get_ydata(), 1 / np.arange(1, 6))
     assert lines_of(losses)["decode.loss_ce"].get_ydata().tolist() == [0.5] * 5
@@ -52,23 +45,76 @@ def test_curves_hold_the_log(tmp_path, drawn):
     dice = lines_of(scores)["mDice"]
     assert dice.get_xdata().tolist() == [2, 3, 4]  # no value in epoch 1, NaN in epoch 5
     assert dice.get_ydata().tolist() == [70, 80, 80]
-    cat = lines_of(scores)["Dice/cat"]
-    np.testing.assert_allclose(cat.get_color(), class_colors(3)[1] / 255)
-    assert "Dice/dog" not in lines_of(scores)
+    for index, name in ((1, "cat"), (2, "dog")):
+        np.testing.assert_allclose(lines_of(scores)[name].get_color(), class_colors(3)[index] / 255)
+    assert lines_of(scores)["cat"].get_ydata().tolist() == [65, 75, 75]
     assert lines_of(scores)["mIoU"].get_ydata().tolist() == [61, 71, 71]
+    assert "background" not in lines_of(scores)
+    assert scores.get_ylabel() == "Dice (%)"
 
 
 def test_first_of_equal_epochs_is_the_best(tmp_path, drawn):
     plot_training_curves(make_history(), tmp_path / "curves.png", NAMES)
     scores = drawn[0].axes[2]
     assert scores.get_title() == "best val/mDice: 80.00 in epoch 3"
-    assert scores.lines[-1].get_xydata().tolist() == [[3, 80]]
+    assert scores.lines[-2].get_xydata().tolist() == [[3, 80]]
     assert [axis.lines[-1].get_xdata()[0] for axis in drawn[0].axes] == [3, 3, 3]
 
 
-def test_another_monitor(tmp_path, drawn):
-    plot_training_curves(make_history(), tmp_path / "c.png", NAMES, monitor="val/mIoU")
-    assert drawn[0].axes[2].get_title() == "best val/mIoU: 71.00 in epoch 3"
+@pytest.mark.parametrize(
+    ("monitor", "title", "bold"),
+    [
+        ("val/Dice/dog", "best val/Dice/dog: 70.00 in epoch 5", "dog"),
+        ("val/Dice/background", "best val/Dice/background: 99.00 in epoch 2", "background"),
+        ("val/image_mean/mDice", "best val/image_mean/mDice: 50.00 in epoch 2", "mDice"),
+        ("val/mIoU", "best val/mIoU: 71.00 in epoch 3", "mIoU"),
+        ("val/ECE", "best val/ECE (lowest): 2.50 in epoch 3", "ECE"),
+        ("val/HD95/dog", "best val/HD95/dog (lowest): 25.00 in epoch 5", "dog"),
+        ("val/mNSD", "val/mNSD", None),
+    ],
+)
+def test_another_monitor(tmp_path, drawn, check_readable, monitor, title, bold):
+    check_readable(plot_training_curves(make_history(), tmp_path / "c.png", NAMES, monitor=monitor))
+    axes = drawn[0].axes
+    assert axes[2].get_title() == title
+    widths = {line.get_label(): line.get_linewidth() for line in axes[2].lines}
+    drawn_bold = [name for name, width in widths.items() if width > 2 and name[0] != "_"]
+    assert drawn_bold == ([bold] if bold else [])
+    # What the run is judged by in the end stays in sight.
+    others = [axis.get_title() for axis in axes[3:]]
+    assert others == ([] if "Dice" in monitor else ["val/mDice"])
+    if bold in NAMES:
+        color = class_colors(3)[NAMES.index(bold)] / 255
+        np.testing.assert_allclose(lines_of(axes[2])[bold].get_color(), color)
+    if bold:
+        assert axes[2].get_ylabel().endswith("(pixels)" if "HD95" in monitor else "(%)")
+
+
+def test_many_classes_with_long_names(tmp_path, drawn, check_readable):
+    names = ["background", *(f"class number {i} of $many" for i in range(1, 13))]
+    history = [
+        {"epoch": e, "val/mDice": e, "decode_head_0.loss_cross_entropy": 1.0}
+        | {f"val/Dice/{name}": e + i for i, name in enumerate(names)}
+        for e in range(1, 41)
+    ]
+    check_readable(plot_training_curves(history, tmp_path / "c.png", names))
+    assert len(lines_of(drawn[0].axes[2])) == 15  # 12 objects, the mean, the best epoch's two marks
+
+
+def test_loss_parts_have_no_classs_color(tmp_path, drawn):
+    parts = {f"loss_{i}": float(i) for i in range(12)}
+    plot_training_curves([{"epoch": e, **parts} for e in (1, 2)], tmp_path / "c.png")
+    lines = drawn[0].axes[0].lines
+    styles = {(line.get_color(), str(line._dash_pattern)) for line in lines}
+    assert all(len(set(to_rgb(line.get_color()))) == 1 for line in lines), "a colour, not a grey"
+    assert len(styles) >= 6
+
+
+def test_one_epoch_is_seen(tmp_path, drawn):
+    plot_training_curves(make_history(2)[1:], tmp_path / "c.png", NAMES)
+    series = [line for axis in drawn[0].axes for line in axis.lines if line.get_label()[0] != "_"]
+    assert len(series) == 6
+    assert {line.get_marker() for line in series} == {"o"}
 
 
 def test_log_without_validation(tmp_path, drawn):
@@ -82,24 +128,3 @@ def test_log_without_epochs(tmp_path):
     with pytest.raises(UserError, match="no epoch"):
         plot_training_curves([{"step": 1}], tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
-
-
-def test_confusion_matrix_is_row_normalised_with_counts(tmp_path, drawn):
-    matrix = np.array([[3000, 1000, 0], [1, 1, 2], [0, 0, 0]])
-    path = plot_confusion_matrix(matrix, ("a$b", "cat", "dog"), tmp_path / "matrix.png")
-    assert min(Image.open(path).size) > 400
-    axis = drawn[0].axes[0]
-    texts = {tuple(text.get_position()): text.get_text() for text in axis.texts}
-    assert texts[0, 0] == "75.0 %\n3,000"
-    assert texts[1, 0] == "25.0 %\n1,000"  # column 1, row 0: truth a, predicted cat
-    assert texts[2, 1] == "50.0 %\n2"
-    assert texts[0, 2] == "no pixels"
-    np.testing.assert_allclose(axis.images[0].get_array()[1], [25, 25, 50])
-
-
-@pytest.mark.parametrize("size", [1, 12])
-def test_confusion_matrix_of_other_sizes(tmp_path, size):
-    path = plot_confusion_matrix(
-        np.eye(size, dtype=int), [f"class {i}" for i in range(size)], tmp_path / "m.png"
-    )
-    assert path.is_file()
