@@ -87,11 +87,17 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def tiny_config(tmp_path: Path, tiny_data: Path) -> Path:
+@pytest.fixture(scope="session")
+def tiny_config_text(tiny_data: Path) -> str:
     """A config of a very small network on `tiny_data`: two epochs of three steps."""
+    return TINY_CONFIG.format(root=ROOT, data=tiny_data)
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path, tiny_config_text: str) -> Path:
+    """The file of that config."""
     path = tmp_path / "tiny.py"
-    path.write_text(TINY_CONFIG.format(root=ROOT, data=tiny_data))
+    path.write_text(tiny_config_text)
     return path
 
 

@@ -14,7 +14,8 @@ log_processor = dict(by_epoch=True)
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")
 
-# One rule for "best": unrounded mDice on val. The last checkpoint is for resuming.
+# One rule for "best", followed by all hooks: any unrounded figure of val, such as Dice/dog. The
+# last checkpoint is for resuming.
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=True),
@@ -24,22 +25,15 @@ default_hooks = dict(
         interval=1,
         # mmengine removes the oldest before it writes the next: of two, one is always whole.
         max_keep_ckpts=2,
-        save_best="val/mDice",
-        rule="greater",
+        save_best="mDice",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 custom_hooks = [
     dict(type="HistoryHook"),
-    dict(type="ProgressHook", monitor="val/mDice"),
-    dict(
-        type="HistoryEarlyStoppingHook",
-        monitor="val/mDice",
-        rule="greater",
-        patience=15,
-        min_delta=0.01,
-    ),
-    dict(type="CatchUpValidationHook", monitor="val/mDice"),
+    dict(type="ProgressHook"),
+    dict(type="HistoryEarlyStoppingHook", patience=15, min_delta=0.01),
+    dict(type="CatchUpValidationHook"),
 ]
 
 # The worker count belongs to the seed: other workers draw other augmentations.

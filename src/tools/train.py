@@ -27,6 +27,8 @@ EXAMPLES = """\
   seglab train --config configs/h1_deeplabv3plus_r50_d8_256x256.py --data-root data/pets_coco
   seglab train --config configs/toy_fpn_effnetlite0_128x128.py --cfg-options train_cfg.max_epochs=2
   seglab train --config configs/lite_fpn_effnetlite2_256x256.py --resume
+  seglab train --config configs/lite_fpn_effnetlite2_256x256.py \\
+      --cfg-options default_hooks.checkpoint.save_best=Dice/dog
 """
 
 
@@ -35,8 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "train",
         "Train one config. The data and the config are checked first; the best checkpoint on\n"
-        "val (unrounded mDice), the history, the resolved config and the environment are kept in\n"
-        "experiments/CONFIG/STAMP.",
+        "val (unrounded mDice, or the figure that default_hooks.checkpoint.save_best names), the\n"
+        "history, the resolved config and the environment are kept in experiments/CONFIG/STAMP.",
         EXAMPLES,
     )
     add_config_arguments(parser)
@@ -141,18 +143,20 @@ def _summarise(config: Config, result: TrainResult) -> None:
     from seglab.mmseg_custom.engine.hooks import read_history
     from seglab.mmseg_custom.engine.record import CONFIG_FILE
     from seglab.utils.config_utils import dataset_metainfo
-    from seglab.utils.curves import plot_training_curves
     from seglab.utils.pretty_printer import print_key_values, print_metrics
+    from seglab.utils.visualization_utils import plot_training_curves
 
     metainfo = dataset_metainfo(config)
     classes = metainfo["classes"]
     curves = result.work_dir / "training_curves.png"
+    key = result.monitor.key
     if not result.best:
-        print(f"no epoch was validated; the run is in {result.work_dir}")
+        print(f"no validation gave a value of {key}; the run is in {result.work_dir}")
         return
-    plot_training_curves(read_history(result.work_dir), curves, classes, metainfo.get("palette"))
-    epoch = result.best["epoch"]
-    print_metrics(result.best, classes, title=f"val, best epoch {epoch}", prefix="val/")
+    history = read_history(result.work_dir)
+    plot_training_curves(history, curves, classes, metainfo.get("palette"), key)
+    title = f"val, best epoch {result.best['epoch']}: {key} {result.best[key]:.2f}"
+    print_metrics(result.best, classes, title=title, prefix="val/")
     print_key_values(
         "\nrun",
         {

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -59,6 +60,39 @@ def print_metrics(
 ) -> None:
     """Print the table of `metrics_table` to `stream` (None: standard output)."""
     _console(stream).print(metrics_table(metrics, class_names, title, prefix))
+
+
+def print_table(
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[tuple[str, bool]]],
+    stream: TextIO | None = None,
+) -> None:
+    """Print a table of texts: names at the left, figures at the right.
+
+    Args:
+        title: Above the table; none if empty.
+        header: The columns' names.
+        rows: For each cell its text, and whether it stands out: bold, with a star before it.
+        stream: None for standard output.
+    """
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if index else "left")
+    for row in rows:
+        table.add_row(
+            *(Text(f"*{text}" if best else text, "bold" if best else "") for text, best in row)
+        )
+    _console(stream).print(table)
+
+
+def print_paragraphs(title: str, texts: Sequence[str], stream: TextIO | None = None) -> None:
+    """Print sentences below a title, one entry a line; nothing without any."""
+    if texts:
+        console = _console(stream)
+        console.print(Text(title, style="bold"))
+        for text in texts:
+            console.print(Padding(Text(text), (0, 0, 0, 4), expand=False))
 
 
 def print_key_values(title: str, values: Mapping[str, Any], stream: TextIO | None = None) -> None:

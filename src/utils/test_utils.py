@@ -20,11 +20,16 @@ default, and what mmseg does: the class is left out of the mean, which is then o
 and the number of classes counted is stated), `"one"` (the absence was right) or `"zero"`. A class
 that was predicted but is not in the truth has IoU and Dice 0 under every policy: its false
 positives always cost something.
+
+Two kinds of figures are published. `mDice`, `Dice/dog` are of the split's summed pixels, as mmseg
+does: large objects weigh most. `image_mean/mDice`, `image_mean/Dice/dog` are the mean of the
+figure over the images that have one, every image alike; `images/KEY` says how many those were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,10 +40,14 @@ FloatArray = npt.NDArray[np.float64]
 Absent = Literal["nan", "one", "zero"]
 
 _ABSENT_VALUE: dict[Absent, float] = {"nan": np.nan, "one": 1.0, "zero": 0.0}
+#: What is averaged over the classes into `mIoU`, `mAcc` and `mDice`.
+_AVERAGED = ("IoU", "Acc", "Dice")
+#: Figures of which less is better, in all their forms (`HD95/dog`, `mHD95`, `ECE/objects`).
+_LOWER_IS_BETTER = frozenset({"HD95", "mHD95", "ECE"})
 
 
 class RankedSample(NamedTuple):
-    """A sample and the score it was ranked by, in percent."""
+    """A sample and the score it was ranked by, in percent (HD95: pixels)."""
 
     sample_id: str
     score: float
@@ -136,6 +145,60 @@ def mean_over_classes(values: npt.ArrayLike) -> tuple[FloatArray, IntArray]:
     return _ratio(total, number, "nan"), number
 
 
+#: The figures of each class, by the name they are published under.
+_PER_CLASS: dict[str, Callable[[npt.ArrayLike, Absent], FloatArray]] = {
+    "IoU": compute_iou,
+    "Dice": compute_dice,
+    "Acc": compute_accuracy,
+    "Precision": compute_precision,
+    "Recall": compute_accuracy,
+}
+
+
+def require_image_matrices(matrices: npt.ArrayLike, class_names: Sequence[str]) -> IntArray:
+    """The matrices as int64; ValueError unless they are (N, C, C) for these classes."""
+    counts = np.asarray(matrices)
+    size = len(class_names)
+    if counts.ndim != 3 or counts.shape[1:] != (size, size):
+        raise ValueError(f"expected (N, {size}, {size}) matrices, got {counts.shape}")
+    return counts.astype(np.int64, copy=False)
+
+
+def score_table(
+    matrices: npt.ArrayLike, class_names: Sequence[str], absent: Absent = "nan"
+) -> dict[str, FloatArray]:
+    """Every figure of every matrix.
+
+    Args:
+        matrices: (..., C, C) confusion matrices, of images or of whole splits.
+        class_names: The C class names.
+        absent: What a ratio of 0 to 0 becomes (see the module).
+
+    Returns:
+        Unrounded percentages, each (...) float64: `aAcc`, `mIoU`, `mAcc`, `mDice`; per class
+        `IoU/NAME`, `Dice/NAME`, `Acc/NAME`, `Precision/NAME`, `Recall/NAME`. `classes/mIoU`,
+        `classes/mAcc` and `classes/mDice` are the numbers of classes that entered the means.
+
+    Raises:
+        ValueError: The matrices are not (..., C, C) for these classes.
+    """
+    counts = np.asarray(matrices)
+    size = len(class_names)
+    if counts.ndim < 2 or counts.shape[-2:] != (size, size):
+        raise ValueError(f"expected (..., {size}, {size}) matrices, got {counts.shape}")
+    per_class = {name: compute(counts, absent) for name, compute in _PER_CLASS.items()}
+    table = {"aAcc": 100.0 * compute_pixel_accuracy(counts, absent)}
+    counted = {}
+    for name in _AVERAGED:
+        mean, number = mean_over_classes(per_class[name])
+        table[f"m{name}"] = 100.0 * mean
+        counted[f"classes/m{name}"] = number.astype(np.float64)
+    for name, values in per_class.items():
+        for index, class_name in enumerate(class_names):
+            table[f"{name}/{class_name}"] = 100.0 * values[..., index]
+    return table | counted
+
+
 def aggregate_metrics(
     matrices: npt.ArrayLike, class_names: Sequence[str], absent: Absent = "nan"
 ) -> dict[str, float]:
@@ -147,64 +210,111 @@ def aggregate_metrics(
         absent: What a ratio of 0 to 0 becomes (see the module).
 
     Returns:
-        Unrounded percentages: `aAcc`, `mIoU`, `mAcc`, `mDice`; per class `IoU/NAME`, `Dice/NAME`,
-        `Acc/NAME`, `Precision/NAME`, `Recall/NAME`. `classes/mIoU`, `classes/mAcc` and
-        `classes/mDice` are the numbers of classes that entered the means.
+        The figures of `score_table` for the sum of the matrices.
 
     Raises:
         ValueError: The matrices are not (N, C, C) for these classes.
     """
-    matrices = np.asarray(matrices)
-    size = len(class_names)
-    if matrices.ndim != 3 or matrices.shape[1:] != (size, size):
-        raise ValueError(f"expected (N, {size}, {size}) matrices, got {matrices.shape}")
-    total = matrices.sum(axis=0, dtype=np.int64)
-    accuracy = compute_accuracy(total, absent)
-    per_class = {
-        "IoU": compute_iou(total, absent),
-        "Dice": compute_dice(total, absent),
-        "Acc": accuracy,
-        "Precision": compute_precision(total, absent),
-        "Recall": accuracy,
-    }
-    metrics = {"aAcc": 100.0 * float(compute_pixel_accuracy(total, absent))}
-    counted = {}
-    for name in ("IoU", "Acc", "Dice"):
-        mean, number = mean_over_classes(per_class[name])
-        metrics[f"m{name}"] = 100.0 * float(mean)
-        counted[f"classes/m{name}"] = float(number)
-    for name, values in per_class.items():
-        for class_name, value in zip(class_names, values, strict=True):
-            metrics[f"{name}/{class_name}"] = 100.0 * float(value)
-    return metrics | counted
+    counts = require_image_matrices(matrices, class_names)
+    table = score_table(counts.sum(axis=0), class_names, absent)
+    return {key: float(value) for key, value in table.items()}
 
 
-def per_image_scores(matrices: npt.ArrayLike, metric: str = "mDice") -> FloatArray:
+def image_mean_metrics(
+    matrices: npt.ArrayLike, class_names: Sequence[str], absent: Absent = "nan"
+) -> dict[str, float]:
+    """The metrics of a split as means over its images.
+
+    Args:
+        matrices: (N, C, C) confusion matrices, one an image.
+        class_names: The C class names.
+        absent: What a ratio of 0 to 0 becomes (see the module); under `"nan"` an image without
+            dogs, on which none was predicted, does not enter the mean of `Dice/dog`.
+
+    Returns:
+        For each KEY of `score_table` but the numbers of classes: `image_mean/KEY`, an unrounded
+        percentage, and `images/KEY`, the number of images that entered it.
+
+    Raises:
+        ValueError: The matrices are not (N, C, C) for these classes.
+    """
+    table = score_table(require_image_matrices(matrices, class_names), class_names, absent)
+    return mean_over_images(
+        {key: values for key, values in table.items() if not key.startswith("classes/")}
+    )
+
+
+def mean_over_images(table: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
+    """Means over the images of columns of figures.
+
+    Args:
+        table: For each KEY its (N,) figures, one an image; NaN marks an image that has none.
+
+    Returns:
+        First `image_mean/KEY` for every key (NaN where no image entered), then `images/KEY`, how
+        many images entered it.
+    """
+    means, numbers = {}, {}
+    for key, values in table.items():
+        mean, number = mean_over_classes(values)  # the last axis, here that of the images
+        means[f"image_mean/{key}"] = float(mean)
+        numbers[f"images/{key}"] = float(number)
+    return means | numbers
+
+
+def per_image_scores(
+    matrices: npt.ArrayLike,
+    metric: str = "mDice",
+    class_names: Sequence[str] | None = None,
+    absent: Absent = "nan",
+) -> FloatArray:
     """One score for each image, in percent.
 
     The mean metrics are over the classes present in that image's truth or prediction (`mAcc`: in
     its truth), so an image without dogs, on which none was predicted, is not scored for dogs.
 
     Args:
-        matrices: (N, C, C) confusion matrices, one an image.
-        metric: `mDice`, `mIoU`, `mAcc` or `aAcc`.
+        matrices: (N, C, C) confusion matrices, one an image. Any other (..., C, C) does as well:
+            the summed matrices of resampled splits give one score a split.
+        metric: `mDice`, `mIoU`, `mAcc`, `aAcc`, or of one class `Dice/NAME`, `IoU/NAME`,
+            `Acc/NAME`, `Precision/NAME`, `Recall/NAME`.
+        class_names: The C class names; needed for the metric of a class.
+        absent: What a ratio of 0 to 0 becomes (see the module).
 
     Returns:
-        (N,) float64; NaN for an image without counted pixels.
+        (N,) float64; NaN for an image without counted pixels, or without the class.
 
     Raises:
-        ValueError: The metric is none of these.
+        ValueError: The metric is none of these, or the matrices do not have these classes.
     """
+    names = tuple(class_names or ())
+    counts = np.asarray(matrices)
+    if names and counts.shape[-1] != len(names):
+        raise ValueError(f"{len(names)} class names for matrices of shape {counts.shape}")
     if metric == "aAcc":
-        return 100.0 * compute_pixel_accuracy(matrices)
-    functions = {"mDice": compute_dice, "mIoU": compute_iou, "mAcc": compute_accuracy}
-    if metric not in functions:
-        raise ValueError(f"unknown metric {metric!r}: use aAcc, {', '.join(functions)}")
-    return 100.0 * mean_over_classes(functions[metric](matrices))[0]
+        return 100.0 * compute_pixel_accuracy(counts, absent)
+    if metric.startswith("m") and metric[1:] in _AVERAGED:
+        return 100.0 * mean_over_classes(_PER_CLASS[metric[1:]](counts, absent))[0]
+    name, _, class_name = metric.partition("/")
+    if name not in _PER_CLASS or class_name not in names:
+        raise ValueError(_unknown_metric(metric, names))
+    return 100.0 * _PER_CLASS[name](counts, absent)[..., names.index(class_name)]
+
+
+def higher_is_better(key: str) -> bool:
+    """Whether more is better of a published figure.
+
+    Args:
+        key: A metric key, such as `mDice`, `HD95/dog` or `image_mean/ECE`.
+
+    Returns:
+        False for surface distances (`HD95`) and calibration errors (`ECE`), else True.
+    """
+    return key.removeprefix("image_mean/").partition("/")[0] not in _LOWER_IS_BETTER
 
 
 def find_best_worst_samples(
-    scores: npt.ArrayLike, sample_ids: Sequence[str], n: int
+    scores: npt.ArrayLike, sample_ids: Sequence[str], n: int, higher_is_better: bool = True
 ) -> tuple[list[RankedSample], list[RankedSample]]:
     """The n best samples (best first) and the n worst (worst first).
 
@@ -213,9 +323,10 @@ def find_best_worst_samples(
     worse half, rounded up, are the worst.
 
     Args:
-        scores: (N,) scores, higher is better.
+        scores: (N,) scores.
         sample_ids: The N ids.
         n: Length of each list.
+        higher_is_better: False for scores of which less is better, such as HD95.
     """
     scores = np.asarray(scores, dtype=np.float64)
     ranked = [
@@ -225,10 +336,25 @@ def find_best_worst_samples(
     ]
     num_worst = min(n, (len(ranked) + 1) // 2)
     num_best = min(n, len(ranked) - num_worst)
-    best = sorted(ranked, key=lambda sample: (-sample.score, sample.sample_id))[:num_best]
+    sign = 1.0 if higher_is_better else -1.0
+    best = sorted(ranked, key=lambda sample: (-sign * sample.score, sample.sample_id))[:num_best]
     rest = set(ranked) - set(best)
-    worst = sorted(rest, key=lambda sample: (sample.score, sample.sample_id))[:num_worst]
+    worst = sorted(rest, key=lambda sample: (sign * sample.score, sample.sample_id))[:num_worst]
     return best, worst
+
+
+def _unknown_metric(metric: str, class_names: Sequence[str]) -> str:
+    """What to say about a metric key that is none: the known ones, and the nearest."""
+    means = ["aAcc", *(f"m{name}" for name in _AVERAGED)]
+    of_classes = [f"{name}/{class_name}" for name in _PER_CLASS for class_name in class_names]
+    lowered = {key.lower(): key for key in [*means, *of_classes]}
+    near = difflib.get_close_matches(metric.lower(), lowered, n=1)
+    hint = f" (did you mean {lowered[near[0]]}?)" if near else ""
+    known = ", ".join(means)
+    if class_names:
+        known += f", or {', '.join(f'{name}/NAME' for name in _PER_CLASS)}"
+        known += f" with NAME one of {', '.join(class_names)}"
+    return f"unknown metric {metric!r}{hint}: use {known}"
 
 
 def _as_bytes(values: npt.NDArray[np.integer], name: str) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,12 @@
 import io
 import math
 
-from seglab.utils.pretty_printer import print_key_values, print_metrics
+from seglab.utils.pretty_printer import (
+    print_key_values,
+    print_metrics,
+    print_paragraphs,
+    print_table,
+)
 
 NAMES = ("background", "cat", "[red]dog")
 METRICS = {
@@ -84,3 +89,28 @@ def test_key_values_of_nothing():
     stream = io.StringIO()
     print_key_values("Run", {}, stream)
     assert stream.getvalue() == "Run\n"
+
+
+def test_a_table_marks_what_stands_out_and_reads_nothing_as_markup():
+    stream = io.StringIO()
+    rows = [[("[red]a", False), ("1.00\n[0 to 2]", True)], [("b", False), ("0.50", False)]]
+    print_table("title", ["name", "[figure]"], rows, stream)
+    text = stream.getvalue()
+    assert text.startswith("title") and "[figure]" in text and "\x1b" not in text
+    assert row_of(text, "[red]a") == ["[red]a", "*1.00"]
+    assert row_of(text, "b") == ["b", "0.50"] and "[0 to 2]" in text
+    stream = io.StringIO()
+    print_table("", ["name", "figure"], rows, stream)
+    assert stream.getvalue().startswith("┏")
+
+
+def test_paragraphs_are_indented_and_wrap_in_a_terminal_only():
+    text = "word " * 60
+    for stream, lines in ((io.StringIO(), 2), (Terminal(), 5)):
+        print_paragraphs("[b]notes", [text.strip()], stream)
+        found = stream.getvalue().rstrip().splitlines()
+        assert "[b]notes" in found[0] and len(found) == lines
+        assert all(line.startswith("    word") for line in found[1:])
+    stream = io.StringIO()
+    print_paragraphs("notes", [], stream)
+    assert stream.getvalue() == ""

@@ -21,8 +21,12 @@ from seglab.utils.test_utils import (
     compute_precision,
     confusion_matrix,
     find_best_worst_samples,
+    higher_is_better,
+    image_mean_metrics,
     mean_over_classes,
+    mean_over_images,
     per_image_scores,
+    score_table,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")
@@ -90,6 +94,61 @@ def test_scores_equal_pixel_sets(masks):
     np.testing.assert_allclose(compute_dice(matrix), dice, rtol=1e-14)
     np.testing.assert_allclose(compute_accuracy(matrix), accuracy, rtol=1e-14)
     np.testing.assert_allclose(compute_precision(matrix), precision, rtol=1e-14)
+
+
+def loop_table(prediction, truth, names, value_of_nothing=math.nan):
+    """Every figure of one image in percent, from `loop_scores`; the absent ones as given."""
+    iou, dice, accuracy, precision = loop_scores(prediction, truth, len(names))
+    rows = {"IoU": iou, "Dice": dice, "Acc": accuracy, "Precision": precision, "Recall": accuracy}
+    keep = truth != 255
+    table = {"aAcc": float(np.mean(prediction[keep] == truth[keep])) if keep.any() else math.nan}
+    for key, values in rows.items():
+        table |= {f"{key}/{name}": float(value) for name, value in zip(names, values, strict=True)}
+    table = {k: 100 * (value_of_nothing if math.isnan(v) else v) for k, v in table.items()}
+    for key in ("IoU", "Acc", "Dice"):
+        values = [v for v in (table[f"{key}/{name}"] for name in names) if not math.isnan(v)]
+        table[f"m{key}"] = math.fsum(values) / len(values) if values else math.nan
+    return table
+
+
+@given(
+    images=st.lists(mask_pairs(max_classes=3), max_size=4),
+    policy=st.sampled_from([("nan", math.nan), ("one", 1.0), ("zero", 0.0)]),
+)
+@settings(max_examples=150, deadline=None)
+def test_image_means_and_image_scores_equal_a_loop_over_images(images, policy):
+    absent, value = policy
+    stack = np.array([confusion_matrix(p, t, 3) for p, t, _ in images]).reshape(-1, 3, 3)
+    tables = [loop_table(p, t, NAMES, value) for p, t, _ in images]
+    metrics = image_mean_metrics(stack, NAMES, absent)
+    keys = [key for key in score_table(np.eye(3), NAMES) if not key.startswith("classes/")]
+    assert list(metrics) == [f"{kind}/{k}" for kind in ("image_mean", "images") for k in keys]
+    assert all(type(number) is float for number in metrics.values())
+    for key in keys:
+        values = [table[key] for table in tables]
+        scores = per_image_scores(stack, key, NAMES, absent)
+        np.testing.assert_allclose(scores, values, rtol=1e-14)
+        entered = [v for v in values if not math.isnan(v)]
+        assert metrics[f"images/{key}"] == len(entered)
+        mean = math.fsum(entered) / len(entered) if entered else math.nan
+        np.testing.assert_allclose(metrics[f"image_mean/{key}"], mean, rtol=1e-14)
+
+
+def test_an_image_mean_weighs_images_alike_where_the_split_weighs_pixels():
+    large, small = [[900, 0], [0, 100]], [[8, 0], [2, 0]]
+    metrics = aggregate_metrics([large, small], ("a", "b"))
+    means = image_mean_metrics([large, small], ("a", "b"))
+    assert metrics["Dice/b"] == pytest.approx(100 * 200 / 202)
+    assert means["image_mean/Dice/b"] == pytest.approx(50)
+    assert means["images/Dice/b"] == means["images/mDice"] == 2
+    assert means["image_mean/Precision/b"] == 100  # never predicted in the second
+    assert means["images/Precision/b"] == 1
+
+
+def test_mean_over_images_leaves_nan_out_and_counts():
+    metrics = mean_over_images({"x": [1.0, math.nan, 3.0], "y": [math.nan] * 3, "z": []})
+    assert list(metrics.values())[3:] == [2, 0, 0]
+    np.testing.assert_array_equal(list(metrics.values())[:3], [2, math.nan, math.nan])
 
 
 @pytest.mark.parametrize(("absent", "value"), [("zero", 0), ("one", 1)])
@@ -180,8 +239,45 @@ def test_unknown_policy_and_shapes_raise():
         compute_dice(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"\(N, 3, 3\)"):
         aggregate_metrics(np.zeros((4, 2, 2)), NAMES)
-    with pytest.raises(ValueError, match="unknown metric"):
-        per_image_scores(np.zeros((1, 3, 3)), "Dice")
+    with pytest.raises(ValueError, match=r"\(N, 3, 3\)"):
+        image_mean_metrics(np.zeros((3, 3)), NAMES)
+    with pytest.raises(ValueError, match=r"\(..., 3, 3\)"):
+        score_table(np.zeros((3, 2)), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("metric", "names", "message"),
+    [
+        ("Dice", NAMES, r"unknown metric 'Dice' \(did you mean mDice\?\): use aAcc, mIoU, mAcc, "),
+        ("dice/Dog", NAMES, r"did you mean Dice/dog\?.*Recall/NAME with NAME one of .*, dog$"),
+        ("zzz", NAMES, r"unknown metric 'zzz': use"),
+        ("HD95/dog", NAMES, r"unknown metric 'HD95/dog'"),
+        ("Dice/", NAMES, r"unknown metric 'Dice/'"),
+        ("classes/mDice", NAMES, r"unknown metric 'classes/mDice'"),
+        ("mPrecision", NAMES, r"unknown metric 'mPrecision'"),
+        ("Dice/dog", None, r"unknown metric 'Dice/dog'.*: use aAcc, mIoU, mAcc, mDice$"),
+        ("mDice", ("a", "b"), r"2 class names for matrices of shape \(1, 3, 3\)"),
+    ],
+)
+def test_unknown_metric_names_the_known_ones(metric, names, message):
+    with pytest.raises(ValueError, match=message):
+        per_image_scores(np.zeros((1, 3, 3)), metric, names)
+
+
+def test_direction_of_the_figures():
+    for key in ("HD95/dog", "mHD95", "ECE", "ECE/objects", "image_mean/ECE", "image_mean/HD95/x"):
+        assert not higher_is_better(key)
+    for key in ("mDice", "Dice/dog", "aAcc", "NSD/cat", "mNSD", "image_mean/BoundaryIoU/cat"):
+        assert higher_is_better(key)
+    assert higher_is_better("Dice/ECE")  # a class may be called anything
+
+
+def test_table_of_a_stack_is_that_of_each_matrix():
+    stack = np.random.default_rng(1).integers(0, 5, (2, 4, 3, 3))
+    table = score_table(stack, NAMES)
+    for key, values in score_table(stack[1, 2], NAMES).items():
+        assert table[key].shape == (2, 4)
+        np.testing.assert_array_equal(table[key][1, 2], values)
 
 
 def test_confusion_matrix_is_quick():
@@ -229,6 +325,13 @@ def test_sums_are_exact_where_float32_is_not():
     assert metrics["Acc/a"] == 100 * (pixels / (pixels + 1))
 
 
+def test_sums_over_images_are_exact_beyond_the_type_of_the_matrices():
+    for dtype, pixels in ((np.int32, 2**31 - 1), (np.uint8, 255), (np.float32, 2**24 - 1)):
+        matrices = np.array([[[pixels, 0], [0, 1]]] * 2 + [[[pixels, 1], [0, 0]]], dtype=dtype)
+        metrics = aggregate_metrics(matrices, ("a", "b"))
+        assert metrics["Acc/a"] == 100 * (3 * pixels / (3 * pixels + 1))
+
+
 def test_per_image_scores():
     matrices = np.array(
         [
@@ -252,6 +355,12 @@ def test_best_and_worst_samples():
     assert worst == [RankedSample("a", 10.0), RankedSample("c", 10.0)]
     again = find_best_worst_samples(scores[::-1], ids[::-1], 2)
     assert again == (best, worst)
+
+
+def test_best_has_the_least_where_less_is_better():
+    best, worst = find_best_worst_samples([3.0, 1.0, math.nan, 2.0, 3.0], "abcde", 2, False)
+    assert best == [RankedSample("b", 1.0), RankedSample("d", 2.0)]
+    assert worst == [RankedSample("a", 3.0), RankedSample("e", 3.0)]
 
 
 @pytest.mark.parametrize("number", range(6))

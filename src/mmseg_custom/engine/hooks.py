@@ -27,18 +27,23 @@ def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
 
     A figure that was not a number (a class nobody predicted has no precision) is left out.
     """
-    path = Path(work_dir) / HISTORY_FILE
-    if not path.is_file():
-        return []
-    records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     return [
-        {key: value for key, value in record.items() if value is not None} for record in records
+        {key: value for key, value in record.items() if value is not None}
+        for record in _stored_records(work_dir)
     ]
 
 
+def _stored_records(work_dir: str | Path) -> list[dict[str, Any]]:
+    """The history as it is stored: None where a figure was not a number."""
+    path = Path(work_dir) / HISTORY_FILE
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def _earlier_records(runner: Any) -> list[dict[str, Any]]:
-    """The history up to the point where the run starts or resumes."""
-    return [r for r in read_history(runner.work_dir) if r["iter"] <= runner.iter]
+    """The stored history up to the point where the run starts or resumes."""
+    return [r for r in _stored_records(runner.work_dir) if r["iter"] <= runner.iter]
 
 
 def _losses_with_parts(model: Any) -> dict[str, Any]:
@@ -157,13 +162,24 @@ class HistoryHook(Hook):
 
 @HOOKS.register_module()
 class HistoryEarlyStoppingHook(EarlyStoppingHook):
-    """mmengine's early stopping, which remembers over a resume what the history says."""
+    """mmengine's early stopping, which remembers over a resume what the history says.
+
+    A validation whose metric has no value (the surface distance of a class that is not predicted
+    yet) is one without improvement; mmengine would stop at once.
+    """
 
     def before_train(self, runner: Any) -> None:
         """Replay the monitored metric of the epochs before the point of resuming."""
         for record in _earlier_records(runner):
             if self.monitor in record:
                 self._check_stop_condition(record[self.monitor])
+
+    def _check_stop_condition(self, current_score: float | None) -> tuple[bool, str]:
+        if current_score is not None and math.isfinite(current_score):
+            return super()._check_stop_condition(current_score)  # type: ignore[no-any-return]
+        self.wait_count += 1
+        without = f"{self.monitor} did not improve in the last {self.wait_count} validations"
+        return self.wait_count >= self.patience, without
 
 
 @HOOKS.register_module()
@@ -182,7 +198,7 @@ class CatchUpValidationHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Validate before training goes on, if that is due."""
-        history = read_history(runner.work_dir)
+        history = _stored_records(runner.work_dir)
         due = runner.epoch >= runner.val_begin and runner.epoch % runner.val_interval == 0
         if (
             runner.val_loop is not None
@@ -190,7 +206,7 @@ class CatchUpValidationHook(Hook):
             and due
             and history
             and history[-1]["epoch"] == runner.epoch
-            and self.monitor not in history[-1]
+            and self.monitor not in history[-1]  # None there: validated, but without a value
         ):
             runner.val_loop.run()
 
@@ -208,16 +224,23 @@ class ProgressHook(Hook):
 
     Args:
         monitor: The metric shown, as the validation names it.
+        rule: Whether a 'greater' or a 'less' value of it is better.
         per_class: Prefix of the per-class metrics shown after each epoch.
     """
 
     priority = "VERY_LOW"
 
-    def __init__(self, monitor: str = "val/mDice", per_class: str = "val/Dice/") -> None:
+    def __init__(
+        self,
+        monitor: str = "val/mDice",
+        rule: str = "greater",
+        per_class: str = "val/Dice/",
+    ) -> None:
         self.monitor = monitor
+        self.rule = rule
         self.per_class = per_class
         self._bar: tqdm[Any] | None = None
-        self._best = (float("-inf"), 0)
+        self._best = (float("nan"), 0)
         self._loss = float("nan")
         self._started = 0.0
         self._first_iter = 0
@@ -241,7 +264,10 @@ class ProgressHook(Hook):
         )
 
     def _note(self, value: float | None, epoch: int) -> None:
-        if value is not None and value > self._best[0]:
+        if value is None or math.isnan(value):
+            return
+        best, number = self._best
+        if not number or (value > best if self.rule == "greater" else value < best):
             self._best = (value, epoch)
 
     def after_train_iter(
@@ -264,10 +290,8 @@ class ProgressHook(Hook):
         """Print the epoch's line."""
         metrics = metrics or {}
         value = metrics.get(self.monitor, float("nan"))
-        if value == value:
-            self._validations += 1
-            number = runner.epoch if _counts_epochs(runner) else self._validations
-            self._note(value, number)
+        self._validations += 1
+        self._note(value, runner.epoch if _counts_epochs(runner) else self._validations)
         classes = "  ".join(
             f"{key.removeprefix(self.per_class)} {metric:.2f}"
             for key, metric in metrics.items()
@@ -283,13 +307,14 @@ class ProgressHook(Hook):
         self._say(
             f"{done_of}  loss {self._loss:.4f}  "
             f"{self.monitor} {value:6.2f}  ({classes})  "
-            f"best {self._best[0]:.2f} in {self._unit(runner)} {self._best[1]}  "
+            f"best {self._best_text(runner)}  "
             f"elapsed {_clock(elapsed)}, left {_clock(left)}"
         )
 
-    @staticmethod
-    def _unit(runner: Any) -> str:
-        return "epoch" if _counts_epochs(runner) else "validation"
+    def _best_text(self, runner: Any) -> str:
+        value, number = self._best
+        unit = "epoch" if _counts_epochs(runner) else "validation"
+        return f"{value:.2f} in {unit} {number}" if number else "none yet"
 
     @master_only
     def _say(self, line: str) -> None:

@@ -13,14 +13,20 @@ from typing import Any
 
 from mmengine.config import Config
 
+from seglab.mmseg_custom.engine.monitor import (
+    Monitor,
+    best_checkpoint,
+    best_epoch,
+    best_monitor,
+    complete_hooks,
+    follow_monitor,
+)
 from seglab.mmseg_custom.engine.record import LAST_CHECKPOINT, RUN_FILE, RunRecord, read_record
 from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.script import was_interrupted
-
-DEFAULT_MONITOR = "val/mDice"
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,9 @@ class TrainResult:
 
     Attributes:
         work_dir: The run's folder.
-        best_checkpoint: The best checkpoint on val; None if none was validated.
-        best: The validation metrics of the best epoch, and `epoch`.
+        best_checkpoint: The best checkpoint on val; None if no epoch had a value to choose by.
+        best: The record of the best epoch: its validation metrics, `epoch`, its losses.
+        monitor: The metric that chose it.
         epochs: Epochs that were finished.
         seconds: Wall-clock time of this process's training.
     """
@@ -64,6 +71,7 @@ class TrainResult:
     work_dir: Path
     best_checkpoint: Path | None
     best: dict[str, Any]
+    monitor: Monitor
     epochs: int
     seconds: float
 
@@ -181,6 +189,13 @@ def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None
     config.randomness.seed = config.randomness.get("seed", 0) if seed is None else seed
     config.hypothesis_name = hypothesis_name(config)
     complete_hooks(config)
+    monitor = best_monitor(config).key
+    if earlier.get("monitor", monitor) != monitor:
+        raise UserError(
+            f"the run in {work_dir} chooses its best checkpoint by {earlier['monitor']}, not by "
+            f"{monitor}",
+            "leave default_hooks.checkpoint.save_best as it was, or start a new run",
+        )
     config.launcher = options.launcher
 
 
@@ -231,6 +246,7 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
 
     device = select_device(options.device)
     record = _new_record(config, options, work_dir, device)
+    monitor = best_monitor(config)
     started = time.perf_counter()
     status = "failed"
     if options.launcher == "pytorch" and device == "cpu":
@@ -251,13 +267,13 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         raise
     finally:
         history = read_history(work_dir)
-        best = best_epoch(history, _monitor(config))
+        best = best_epoch(history, monitor)
         record.end(status, len(history), best)
-    checkpoints = sorted(work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
     return TrainResult(
         work_dir,
-        checkpoints[-1] if checkpoints else None,
+        best_checkpoint(work_dir, monitor),
         best,
+        monitor,
         len(history),
         time.perf_counter() - started,
     )
@@ -286,6 +302,7 @@ def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: s
         "hypothesis_id": (config.get("hypothesis") or {}).get("id", hypothesis_name(config)),
         "config_file": str(config.filename),
         "seed": config.randomness.get("seed"),
+        "monitor": best_monitor(config).key,
         "from_scratch": bool(config.from_scratch),
         "pretrained_backbone": config.pretrained_backbone,
         "load_from": config.get("load_from"),
@@ -295,33 +312,10 @@ def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: s
     return RunRecord(work_dir, facts, session)
 
 
-def _monitor(config: Config) -> str:
-    """The metric the best checkpoint is chosen by."""
-    hook = (config.get("default_hooks") or {}).get("checkpoint") or {}
-    metric = hook.get("save_best")
-    return metric if isinstance(metric, str) else DEFAULT_MONITOR
-
-
-def complete_hooks(config: Config) -> None:
-    """Add what every run of seglab has where a config brings its own runtime, as mmseg's do.
-
-    The history, the progress and a best checkpoint are what `train` promises.
-    """
-    default_hooks = dict(config.get("default_hooks") or {})
-    defaults = dict(type="CheckpointHook", interval=1, save_best=DEFAULT_MONITOR, rule="greater")
-    default_hooks["checkpoint"] = {**defaults, **(default_hooks.get("checkpoint") or {})}
-    config.default_hooks = default_hooks
-    hooks = list(config.get("custom_hooks") or [])
-    present = {hook.get("type") for hook in hooks}
-    for name in ("HistoryHook", "ProgressHook", "CatchUpValidationHook"):
-        if name not in present:
-            hooks.append(dict(type=name))
-    config.custom_hooks = hooks
-
-
 def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: str) -> Config:
     """The config with what belongs to this process only, which is not stored."""
     config = copy.deepcopy(config)
+    follow_monitor(config)
     config.work_dir = str(work_dir)
     config.resume = options.resume
     if options.resume:
@@ -340,9 +334,3 @@ def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: s
             type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
         )
     return config
-
-
-def best_epoch(history: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """The record of the first epoch whose metric is highest; empty if none has it."""
-    scored = [record for record in history if record.get(metric) is not None]
-    return dict(max(scored, key=lambda record: record[metric])) if scored else {}

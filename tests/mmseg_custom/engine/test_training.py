@@ -13,7 +13,6 @@ from seglab.mmseg_custom.engine.training import (
     TrainOptions,
     TrainResult,
     apply_options,
-    best_epoch,
     choose_work_dir,
     process_rank,
     select_device,
@@ -388,16 +387,3 @@ def test_select_device() -> None:
         assert select_device("auto") == "cpu"
         with pytest.raises(UserError, match="no CUDA device"):
             select_device("cuda")
-
-
-def test_best_epoch_is_the_first_of_equals() -> None:
-    history = [
-        {"epoch": 1, "m": 0.5},
-        {"epoch": 2, "m": 0.70000001},
-        {"epoch": 3, "m": 0.7},
-        {"epoch": 4, "m": 0.70000001},
-        {"epoch": 5},
-    ]
-    assert best_epoch(history, "m")["epoch"] == 2
-    assert best_epoch(history, "other") == {}
-    assert best_epoch([], "m") == {}

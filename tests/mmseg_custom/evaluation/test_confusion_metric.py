@@ -8,14 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.evaluator import Evaluator
+from mmengine.evaluator.metric import _to_cpu
 from mmengine.logging import MMLogger
 from mmengine.structures import PixelData
 from mmseg.evaluation.metrics import IoUMetric
 from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 
-from seglab.mmseg_custom.evaluation.confusion_metric import ConfusionMetric
+from seglab.mmseg_custom.evaluation.confusion_metric import ConfusionMetric, class_probabilities
+from seglab.utils.boundary import boundary_scores
+from seglab.utils.calibration import calibration_histogram, expected_calibration_error
 from seglab.utils.errors import UserError
+from seglab.utils.image_results import published_metrics
 from seglab.utils.test_utils import confusion_matrix
 
 CLASSES = ("background", "cat", "dog")
@@ -27,10 +31,13 @@ def quiet_mmseg():
     MMLogger.get_instance("test_confusion_metric", log_level=logging.CRITICAL)
 
 
-def make_sample(prediction, truth, sample_id="a/x.jpg"):
-    sample = SegDataSample(metainfo={"sample_id": sample_id, "img_path": f"/data/{sample_id}"})
+def make_sample(prediction, truth, sample_id="a/x.jpg", logits=None):
+    paths = {"img_path": f"/data/img/{sample_id}", "seg_map_path": f"/data/labels/{sample_id}"}
+    sample = SegDataSample(metainfo={"sample_id": sample_id, **paths})
     sample.pred_sem_seg = PixelData(data=torch.as_tensor(prediction)[None])
     sample.gt_sem_seg = PixelData(data=torch.as_tensor(truth)[None])
+    if logits is not None:
+        sample.seg_logits = PixelData(data=torch.as_tensor(logits))
     return sample
 
 
@@ -87,6 +94,63 @@ def test_per_class_values_agree_with_ioumetric():
             assert ours[f"val/{name}/{class_name}"] == pytest.approx(100 * value, rel=1e-5)
 
 
+def with_logits(sample, seed, size=24):
+    logits = np.random.default_rng(seed).normal(0, 2, (3, size, size)).astype(np.float32)
+    sample.seg_logits = PixelData(data=torch.from_numpy(logits))
+    sample.pred_sem_seg = PixelData(data=torch.from_numpy(logits.argmax(axis=0))[None])
+    return sample
+
+
+def test_boundary_and_calibration_are_kept_where_asked_for():
+    samples = [with_logits(sample, seed) for seed, sample in enumerate(random_samples(1, 4))]
+    metric = ConfusionMetric(prefix="val", boundary=True, calibration=True)
+    metrics = evaluate(metric, samples)
+    results = metric.image_results
+    for index, sample in enumerate(samples):
+        prediction = sample.pred_sem_seg.data[0].numpy()
+        truth = sample.gt_sem_seg.data[0].numpy()
+        expected = boundary_scores(prediction, truth, 3)
+        for name, value in expected._asdict().items():
+            np.testing.assert_array_equal(getattr(results.boundary, name)[index], value)
+        exponents = np.exp(sample.seg_logits.data.numpy().astype(np.float64))
+        probabilities = exponents / exponents.sum(axis=0)
+        histogram = calibration_histogram(probabilities, truth)
+        assert results.calibration[index] == pytest.approx(histogram, rel=1e-5)
+    pooled = expected_calibration_error(results.calibration.sum(axis=0))
+    assert metrics["val/ECE"] == 100 * pooled[0]
+    expected = {f"val/{key}": value for key, value in published_metrics(results).items()}
+    assert metrics == pytest.approx(expected, nan_ok=True, rel=0, abs=0)
+
+
+def test_what_was_not_asked_for_is_not_computed(monkeypatch):
+    for name in ("boundary_scores", "calibration_histogram"):
+        monkeypatch.setattr(f"{ConfusionMetric.__module__}.{name}", None)
+    metrics = evaluate(ConfusionMetric(), random_samples(0, 2))
+    assert not [key for key in metrics if "Boundary" in key or "ECE" in key]
+
+
+def test_calibration_without_logits_is_refused():
+    with pytest.raises(UserError, match=r"000.jpg: the model gives no logits"):
+        evaluate(ConfusionMetric(calibration=True), random_samples(0, 1))
+
+
+def test_probabilities_of_three_logits_and_of_one():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(3, 4, 5))
+    probabilities = class_probabilities(torch.tensor(logits, dtype=torch.bfloat16), 3)
+    rounded = torch.tensor(logits, dtype=torch.bfloat16).double().numpy()
+    expected = np.exp(rounded) / np.exp(rounded).sum(axis=0)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    # mmseg has applied the sigmoid to one logit already: BaseSegmentor.postprocess_result.
+    foreground = random.random((1, 4, 5))
+    probabilities = class_probabilities(torch.tensor(foreground), 2)
+    np.testing.assert_allclose(probabilities, np.concatenate([1 - foreground, foreground]), 1e-5)
+    for channels, classes in ((1, 3), (2, 3), (4, 3)):
+        with pytest.raises(ValueError, match=f"{channels} logits for {classes} classes"):
+            class_probabilities(torch.zeros(channels, 2, 2), classes)
+
+
 def test_values_are_plain_unrounded_and_prefixed():
     samples = [make_sample(np.array([[0, 1, 1]]), np.array([[0, 1, 0]]))]
     with_prefix = evaluate(ConfusionMetric(prefix="val"), samples)
@@ -104,10 +168,13 @@ def test_matrices_are_kept_by_id_sorted():
     samples = random_samples(0, 5)[::-1]
     metric = ConfusionMetric()
     evaluate(metric, samples)
-    assert metric.sample_ids == [f"{index:03d}.jpg" for index in range(5)]
-    assert metric.matrices.shape == (5, 3, 3)
-    assert metric.matrices.dtype == np.int64
-    for sample, matrix in zip(samples[::-1], metric.matrices, strict=True):
+    results = metric.image_results
+    assert results.sample_ids == tuple(f"{index:03d}.jpg" for index in range(5))
+    assert results.classes == CLASSES
+    assert results.boundary is None and results.calibration is None
+    assert results.matrices.shape == (5, 3, 3)
+    assert results.matrices.dtype == np.int64
+    for sample, matrix in zip(samples[::-1], results.matrices, strict=True):
         expected = confusion_matrix(
             sample.pred_sem_seg.data.numpy(), sample.gt_sem_seg.data.numpy(), 3
         )
@@ -118,7 +185,7 @@ def test_a_second_evaluation_starts_afresh():
     metric = ConfusionMetric()
     evaluate(metric, random_samples(0, 5))
     second = evaluate(metric, random_samples(1, 3))
-    assert len(metric.sample_ids) == len(metric.matrices) == 3
+    assert len(metric.image_results.sample_ids) == len(metric.image_results.matrices) == 3
     assert second == evaluate(ConfusionMetric(), random_samples(1, 3))
 
 
@@ -126,19 +193,21 @@ def test_same_base_name_in_two_folders_are_two_samples():
     mask = np.ones((2, 2), dtype=int)
     metric = ConfusionMetric()
     evaluate(metric, [make_sample(mask, mask, "a/x.jpg"), make_sample(mask, mask, "b/x.jpg")])
-    assert metric.sample_ids == ["a/x.jpg", "b/x.jpg"]
+    assert metric.image_results.sample_ids == ("a/x.jpg", "b/x.jpg")
 
 
 def test_padding_of_a_distributed_sampler_counts_once():
-    samples = random_samples(0, 3)
-    metric = ConfusionMetric()
+    samples = [with_logits(sample, seed) for seed, sample in enumerate(random_samples(0, 3))]
+    metric = ConfusionMetric(boundary=True, calibration=True)
     alone = evaluate(metric, samples)
     metric.process({}, [sample.to_dict() for sample in [*samples, samples[0]]])
-    # What another process would send.
-    results = pickle.loads(pickle.dumps(metric.results))
+    # What another process would send: a few hundred numbers an image, no probabilities.
+    sent = pickle.dumps(metric.results)
+    assert len(sent) < 4 * 2500
+    results = _to_cpu(pickle.loads(sent))  # as mmengine treats what it gathered
     assert len(results) == 4
-    assert metric.compute_metrics(results) == alone
-    assert len(metric.sample_ids) == 3
+    assert metric.compute_metrics(results) == pytest.approx(alone, nan_ok=True, rel=0, abs=0)
+    assert len(metric.image_results.sample_ids) == 3
 
 
 def test_without_sample_id_the_image_path_serves():
@@ -147,7 +216,7 @@ def test_without_sample_id_the_image_path_serves():
     metric = ConfusionMetric()
     metric.dataset_meta = {"classes": CLASSES}
     metric.process({}, [sample])
-    assert metric.results[0][0] == "/data/a/x.jpg"
+    assert metric.results[0].sample_id == "/data/img/a/x.jpg"
 
 
 def test_ignore_index_reaches_the_counts():
@@ -165,8 +234,8 @@ def test_registered_with_mmseg():
 @pytest.mark.parametrize(
     ("truth", "message"),
     [
-        (np.full((2, 2), 9), r"a/x.jpg: .*truth.*: 9"),
-        (np.zeros((2, 3), int), r"a/x.jpg: .*\(2, 2\).*\(2, 3\)"),
+        (np.full((2, 2), 9), r"a/x.jpg: .*truth.*: 9 \(label: /data/labels/a/x.jpg\)"),
+        (np.zeros((2, 3), int), r"a/x.jpg: .*\(2, 2\).*\(2, 3\).*/data/labels/a/x.jpg"),
     ],
 )
 def test_bad_label_is_named(truth, message):
