@@ -38,7 +38,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-SCRIPTS = ["train", "test", "predict", "check", "demo"]
+SCRIPTS = ["train", "test", "predict", "check", "compare", "report", "export-run", "demo"]
 
 
 def test_scripts_are_the_tools(project_root: Path) -> None:
@@ -49,9 +49,10 @@ def test_scripts_are_the_tools(project_root: Path) -> None:
 def test_three_ways_are_one_program_from_any_folder(
     command: str, project_root: Path, tmp_path: Path
 ) -> None:
+    module = command.replace("-", "_")
     ways = [
-        [sys.executable, str(project_root / "src" / "tools" / f"{command}.py"), "--help"],
-        [sys.executable, "-m", f"seglab.tools.{command}", "--help"],
+        [sys.executable, str(project_root / "src" / "tools" / f"{module}.py"), "--help"],
+        [sys.executable, "-m", f"seglab.tools.{module}", "--help"],
         [str(Path(sys.executable).with_name("seglab")), command, "--help"],
     ]
     outputs = [

@@ -82,10 +82,11 @@ def permutation_p_values(
     change = (after.astype(np.float64) - before).reshape(number, size * size).T
     reached = dict.fromkeys(keys, 0)
     rng = np.random.default_rng(seed)
-    step = max(_CHUNK // max(number, 2 * size * size), 1)
+    # Random bits come 32 at a time: whole words, or the chunks would change the numbers drawn.
+    step = 32 * max(_CHUNK // (32 * max(number, 2 * size * size)), 1)
     for start in range(0, permutations, step):
         rows = min(step, permutations - start)
-        swapped = rng.integers(2, size=(rows, number)).T.astype(np.float64)
+        swapped = rng.integers(2, size=(rows, number), dtype=np.bool_).T.astype(np.float64)
         moved = (change @ swapped).astype(np.int64).reshape(size, size, rows).transpose(2, 0, 1)
         tables = [score_table(sums, class_names) for sums in (totals[0] + moved, totals[1] - moved)]
         for key in keys:

@@ -14,6 +14,9 @@ COMMANDS = {
     "test": ("seglab.tools.test", "score a checkpoint on a split, with pictures"),
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
+    "compare": ("seglab.tools.compare", "which hypothesis won, by how much, could it be chance"),
+    "report": ("seglab.tools.report", "write the report from run folders"),
+    "export-run": ("seglab.tools.export_run", "copy a run's light form, for committing"),
     "demo": ("seglab.tools.demo", "draw toy data, train, test, and show where to look"),
     "make-toy": ("seglab.data.make_toy", "draw the synthetic cats-and-dogs data set"),
 }
@@ -26,7 +29,8 @@ def _usage() -> str:
         "usage: seglab COMMAND [options]\n\n"
         "Semantic-segmentation experiments on small, badly labelled data sets.\n\n"
         "commands:\n" + "\n".join(lines) + "\n\n`seglab COMMAND --help` explains each; "
-        "`python src/tools/COMMAND.py` is the same program\n(make-toy: src/data/make_toy.py)."
+        "`python src/tools/COMMAND.py` is the same program\n(export-run: src/tools/export_run.py, make-toy: "
+        "src/data/make_toy.py)."
     )
 
 

@@ -71,7 +71,7 @@ def _anchor_headings(tokens: Sequence[Token]) -> None:
             children = content.children or []
             name = slug("".join(child.content for child in children))
             taken[name] = taken.get(name, -1) + 1
-            opening.attrSet("id", f"{name}-{taken[name]}" if False else name)
+            opening.attrSet("id", f"{name}-{taken[name]}" if taken[name] else name)
 
 
 def _lift_figures(tokens: Sequence[Token]) -> None:
