@@ -200,15 +200,18 @@ def compare(
         reference=reference,
         keys=keys,
         by_seed=by_seed,
-        selected=tuple(
-            row.id for row in rows if row.runs[0].metrics["selected_on"] == row.runs[0].split
-        ),
+        selected=tuple(row.id for row in rows if any(map(_was_selected_here, row.runs))),
         notes=tuple(notes),
         forced=tuple(differing),
         resamples=resamples,
         seed=seed,
         margin=margin,
     )
+
+
+def _was_selected_here(run: Run) -> bool:
+    """Whether the run's checkpoint was chosen on the split it was tested on."""
+    return bool(run.metrics["selected_on"] == run.split)
 
 
 @dataclass(frozen=True)

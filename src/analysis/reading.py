@@ -4,11 +4,10 @@ from __future__ import annotations
 
 #: What each notion means; also the tool's help.
 READING = {
-    "95 % interval": "where the figure may lie over very many images of this kind: of 100 intervals "
-    "made this way about 95 hold it. The runs are resampled together, image "
-    "by image, so that images which all find hard do not widen the interval of a difference. A "
-    "difference whose interval holds 0 leaves open which run is better; it does not say that they "
-    "are equally good.",
+    "95 % interval": "where the figure may lie over very many images of this kind: of 100 "
+    "intervals made this way about 95 hold it. The runs are resampled together, image by image, so "
+    "that images which all find hard do not widen the interval of a difference. A difference whose "
+    "interval holds 0 leaves open which run is better; it does not say that they are equally good.",
     "p, p (Holm)": "p is how often chance alone gives a difference as large as this one. Who looks "
     "at many figures finds a small p among them by chance; p (Holm) is corrected for the number of "
     "figures in the family. Confirmatory are the figures that the hypotheses named beforehand "

@@ -29,8 +29,8 @@ def _usage() -> str:
         "usage: seglab COMMAND [options]\n\n"
         "Semantic-segmentation experiments on small, badly labelled data sets.\n\n"
         "commands:\n" + "\n".join(lines) + "\n\n`seglab COMMAND --help` explains each; "
-        "`python src/tools/COMMAND.py` is the same program\n(export-run: src/tools/export_run.py, make-toy: "
-        "src/data/make_toy.py)."
+        "`python src/tools/COMMAND.py` is the same program\n"
+        "(export-run: src/tools/export_run.py, make-toy: src/data/make_toy.py)."
     )
 
 

@@ -140,6 +140,7 @@ def test_the_order_of_the_runs_does_not_turn_a_child_into_a_parent(runs: list[Ru
     result = compare([runs[1], runs[0]], resamples=QUICK)
     assert [row.id for row in result.rows] == ["H2", "H1"]
     assert [(pair.before, pair.after) for pair in result.pairs] == [("H1", "H2")]
+    assert result.reference == "H1"  # a child is no yardstick while its parent is there
 
 
 def test_a_reference_may_be_named(make_run: MakeRun, tmp_path: Path, runs: list[Run]) -> None:

@@ -166,6 +166,7 @@ def test_a_pair_of_single_seeds_is_tested_by_permutation() -> None:
 def test_a_pair_with_several_seeds_is_not_tested_by_permutation() -> None:
     sample = World(seed_spread=0.3).sample(np.random.default_rng(3), 30, seeds=2)
     bootstrap = Bootstrap([sample[0], sample[1][:1]], CLASSES, ("mDice",), resamples=400)
-    difference = paired_differences(bootstrap, 0, 1)["mDice"]
-    assert difference.p_value == two_level_p_value(bootstrap.difference(0, 1, "mDice"))
-    assert not difference.seeds_covered
+    for before, after in ((0, 1), (1, 0)):
+        difference = paired_differences(bootstrap, before, after)["mDice"]
+        assert difference.p_value == two_level_p_value(bootstrap.difference(before, after, "mDice"))
+        assert not difference.seeds_covered

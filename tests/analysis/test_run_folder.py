@@ -204,6 +204,31 @@ def test_a_test_of_another_split_in_this_folder(make_run: MakeRun, tmp_path: Pat
     assert "results of the test split" in fault(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("test_metrics.json", {"schema": 1}),
+        ("test_metrics.json", {"images": "many"}),
+        ("provenance.json", {"data": None}),
+        ("provenance.json", {"checkpoint_sha256": "abc"}),
+    ],
+)
+def test_a_record_of_another_shape_is_named(
+    name: str, change: dict[str, Any], make_run: MakeRun, tmp_path: Path
+) -> None:
+    folder = make_run(tmp_path / "run", "H1")
+    edit(folder / "test_val" / name, lambda content: content.update(change))
+    message = fault(folder)
+    assert name in message and next(iter(change)) in message
+
+
+def test_what_was_no_number_is_left_out_of_the_history(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", "H1")
+    with (folder / "history.jsonl").open("a") as stream:
+        stream.write('{"epoch": 4, "val/Precision/dog": null}\n')
+    assert load_run(folder, "val").history[-1] == {"epoch": 4}
+
+
 def test_nothing_that_is_read_is_executed(make_run: MakeRun, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "H1")
     (folder / "config.py").write_text("raise SystemExit('executed')")

@@ -14,10 +14,11 @@ MakeRun = Callable[..., Path]
 
 @pytest.fixture
 def experiments(make_run: MakeRun, tmp_path: Path) -> Path:
-    """H1: seed 0 twice (the newer lies in a folder of a smaller name), seed 1; H2; an untested."""
+    """H1: seed 0 three times (the newest is neither first nor last by name), seed 1; H2."""
     root = tmp_path / "experiments"
     make_run(root / "h1" / "z", "H1", skill=0.5, began="2026-01-01T00:00:00+0000")
-    make_run(root / "h1" / "a", "H1", skill=0.7, began="2026-01-03T00:00:00+0000")
+    make_run(root / "h1" / "a", "H1", skill=0.6, began="2026-01-02T12:00:00+0000")
+    make_run(root / "h1" / "m", "H1", skill=0.7, began="2026-01-03T00:00:00+0000")
     make_run(root / "h1" / "s1", "H1", seed=1, began="2026-01-02T00:00:00+0000")
     make_run(root / "h1" / "untested", "H1", seed=2, tested=False, began="2026-02-01T00:00:00+0000")
     make_run(root / "reference" / "deep" / "h2", {"id": "H2", "parent": "H1"})
@@ -31,7 +32,7 @@ def found(names: list[str | Path], root: Path, every_seed: bool = False) -> list
 
 
 def test_an_id_is_its_newest_tested_run(experiments: Path) -> None:
-    assert found(["H1", "H2"], experiments) == ["h1/a", "reference/deep/h2"]
+    assert found(["H1", "H2"], experiments) == ["h1/m", "reference/deep/h2"]
 
 
 def test_the_hour_of_another_time_zone_is_understood(make_run: MakeRun, tmp_path: Path) -> None:
@@ -41,17 +42,17 @@ def test_the_hour_of_another_time_zone_is_understood(make_run: MakeRun, tmp_path
 
 
 def test_every_seed_is_the_newest_of_each(experiments: Path) -> None:
-    assert found(["H1"], experiments, every_seed=True) == ["h1/a", "h1/s1"]
+    assert found(["H1"], experiments, every_seed=True) == ["h1/m", "h1/s1"]
 
 
 def test_folders_and_folders_of_runs(experiments: Path) -> None:
     assert found([experiments / "h1" / "z"], experiments) == ["h1/z"]
-    assert found([experiments / "h1"], experiments) == ["h1/a"]
-    assert found([experiments / "h1"], experiments, every_seed=True) == ["h1/a", "h1/s1"]
+    assert found([experiments / "h1"], experiments) == ["h1/m"]
+    assert found([experiments / "h1"], experiments, every_seed=True) == ["h1/m", "h1/s1"]
 
 
 def test_a_run_named_twice_is_one_run(experiments: Path) -> None:
-    assert found(["H1", experiments / "h1" / "a"], experiments) == ["h1/a"]
+    assert found(["H1", experiments / "h1" / "m"], experiments) == ["h1/m"]
 
 
 def test_a_folder_of_several_hypotheses_is_refused(experiments: Path) -> None:
@@ -78,8 +79,8 @@ def test_an_id_that_was_not_tested_names_the_command(experiments: Path) -> None:
 
 
 def test_a_damaged_record_is_not_passed_over_for_an_older_run(experiments: Path) -> None:
-    (experiments / "h1" / "a" / "run.json").write_text("{")
-    with pytest.raises(UserError, match="a/run.json is not valid JSON"):
+    (experiments / "h1" / "m" / "run.json").write_text("{")
+    with pytest.raises(UserError, match="m/run.json is not valid JSON"):
         find_runs(["H1"], "val", experiments)
 
 
@@ -97,4 +98,4 @@ def test_an_id_that_is_also_an_empty_folder(
 ) -> None:
     (tmp_path / "H1").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert found(["H1"], experiments) == ["h1/a"]
+    assert found(["H1"], experiments) == ["h1/m"]

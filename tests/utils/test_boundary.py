@@ -249,9 +249,9 @@ def test_cost_of_an_image():
     boundary_scores(prediction, truth, 3)
     times = []
     for _ in range(15):
-        start = time.perf_counter()
+        start = time.process_time()
         boundary_scores(prediction, truth, 3)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 15e-3
 
 

@@ -139,7 +139,7 @@ def _is_cheaper(cost: Cost, other: Cost) -> bool:
     if cost.parameters is None or other.parameters is None:
         return False
     if cost.parameters != other.parameters:
-        return cost.parameters > other.parameters
+        return cost.parameters < other.parameters
     return cost.devices == other.devices and cost.seconds < _CLEARLY_LESS * other.seconds
 
 

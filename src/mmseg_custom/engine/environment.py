@@ -20,6 +20,8 @@ _PACKAGES = (
     "onedl-mmsegmentation",
     "timm",
     "numpy",
+    "scipy",
+    "monai",
     "opencv-python-headless",
     "pillow",
 )
