@@ -54,9 +54,11 @@ def time_in_turns(
     for metric in metrics:
         metric.dataset_meta = {"classes": CLASSES}
         metric.process({}, samples)
+    turn = list(zip(metrics, times, strict=True))
     for _ in range(repeats):
+        turn.reverse()  # who comes second finds the sample in the cache
         for sample in samples:
-            for metric, taken in zip(metrics, times, strict=True):
+            for metric, taken in turn:
                 start = time.perf_counter()
                 metric.process({}, [sample])
                 taken.append(1000 * (time.perf_counter() - start))

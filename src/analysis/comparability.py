@@ -160,6 +160,11 @@ def comparison_notes(runs: Sequence[Run], by_seed: bool) -> list[str]:
             f"One training run stands for {', '.join(single)}: how much another seed would change "
             "is not in the intervals."
         )
+    notes += _differing(
+        "mDice and mIoU are means over different numbers of classes, and do not compare",
+        runs,
+        lambda run: f"{run.figures['classes/mDice']:.0f}",
+    )
     notes += _differing("Epochs trained differ", runs, lambda run: run.record.get("epochs"))
     notes += _differing(
         "The training labels differ", runs, lambda run: _train_hash(run, "labels_sha256")

@@ -79,6 +79,7 @@ def pair_table(comparison: Comparison, pair: Pair) -> TextTable:
 
 def facts(comparison: Comparison) -> dict[str, str]:
     """What was compared, and how."""
+    several = any(len(row.runs) > 1 for row in comparison.rows)
     found = {
         "split": f"{comparison.split}, {quantity(len(comparison.sample_ids), 'image')}",
         "classes": ", ".join(comparison.classes),
@@ -90,7 +91,7 @@ def facts(comparison: Comparison) -> dict[str, str]:
         },
         "reference": comparison.reference,
         "intervals": f"{comparison.resamples:,} resamples of "
-        + ("the seeds and the images" if comparison.by_seed else "the images")
+        + ("the seeds and the images" if several else "the images")
         + f", random seed {comparison.seed}",
     }
     if comparison.forced:
@@ -122,15 +123,19 @@ def cautions(comparison: Comparison) -> list[str]:
 
 def detectable_sentences(comparison: Comparison) -> list[str]:
     """The smallest difference in mDice that these images can show, for each pair."""
-    images = quantity(len(comparison.sample_ids), "image")
+    number = len(comparison.sample_ids)
+    images = "this image" if number == 1 else f"these {quantity(number, 'image')}"
     found = []
     for pair in comparison.pairs:
         smallest = pair.differences["mDice"].detectable
-        if smallest < 100:
+        if pair.differences["mDice"].standard_error == 0:
+            text = f"they do not differ in mDice on {images}, so that nothing can be said about"
+            text += " what these could show"
+        elif smallest < 100:
             text = f"a true difference in mDice of {fixed(smallest)} points is found with 80 %"
-            text += f" probability on these {images} (one test at 5 %)"
+            text += f" probability on {images} (one test at 5 %)"
         else:  # also NaN: no standard error, no power
-            text = f"these {images} cannot show any difference in mDice reliably"
+            text = f"{images} cannot show any difference in mDice reliably"
         found.append(f"{pair.after} against {pair.before}: {text}.")
     return found
 

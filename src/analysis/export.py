@@ -118,7 +118,10 @@ def _write(runs: list[Run], target: Path) -> None:
         _copy(item.test_folder, folder, [PER_IMAGE_FILE, RESULTS_FILE, *charts])
         kept = [name for name in item.metrics["pictures"] if name in charts]
         write_json(folder / METRICS_FILE, clean.data({**item.metrics, "pictures": kept}))
-        write_json(folder / PROVENANCE_FILE, clean.data(item.provenance))
+        provenance = clean.data(item.provenance)
+        # Relative paths, as in the matrices and the table: changed, they would name other samples.
+        provenance["data"]["files"] = item.file_hashes
+        write_json(folder / PROVENANCE_FILE, provenance)
 
 
 def _clean_config(path: Path, clean: Anonymiser) -> str:

@@ -63,7 +63,13 @@ def detectable_difference(standard_error: float, freedom: float = math.inf) -> f
     Args:
         standard_error: Of the paired difference, points.
         freedom: Its degrees of freedom.
+
+    Returns:
+        Points; NaN for a standard error of 0: runs that differ nowhere do not tell how much runs
+        that do would vary.
     """
+    if standard_error == 0:
+        return math.nan
     return standard_error * float(stdtrit(freedom, 1 - LEVEL / 2) + stdtrit(freedom, POWER))
 
 

@@ -75,6 +75,8 @@ def find_runs(
             known = list(_candidates(root, split)) if known is None else known
             found = [candidate for candidate in known if candidate.id == str(name)]
         try:
+            if not found and path.is_file():
+                raise UserError(f"{path} is a file, not a run's folder", "name the folder only")
             if not found:
                 raise _unknown(str(name), known or [], root)
             folders += _choose(str(name), split, found, every_seed)

@@ -6,11 +6,12 @@ falls, '=' it stays. Whether rising is good does not matter here.
 | expected | supported | not supported |
 |---|---|---|
 | '+', '-' | the 95 % interval lies wholly on that side of 0, p < 0.05 | the same, other side |
-| '=' | the interval lies wholly within +- margin | it excludes 0, p < 0.05, and is not within |
+| '=' | the interval lies wholly within +- margin | it lies wholly beyond the margin, p < 0.05 |
 
 p is Holm's over the family compared. Everything else is undecided: the images do not suffice to
 tell. For '=', not having found a difference is not enough; that the whole interval is small is what
-two one-sided tests (Schuirmann, 1987) at 2.5 % show, a little stricter than the usual 5 %.
+two one-sided tests (Schuirmann, 1987) at 2.5 % show, a little stricter than the usual 5 %. Nor does
+having found one refute it: a difference within the margin counts as none.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def _outcome(expected: str, difference: Difference, margin: float) -> Outcome:
     if expected == "=":
         if -margin <= interval.low and interval.high <= margin:
             return Outcome.SUPPORTED
-        return Outcome.NOT_SUPPORTED if found else Outcome.UNDECIDED
+        beyond = interval.low > margin or interval.high < -margin
+        return Outcome.NOT_SUPPORTED if found and beyond else Outcome.UNDECIDED
     if not found:
         return Outcome.UNDECIDED
     return (
@@ -169,11 +171,16 @@ def _finding(
     text += f" (95 % interval {interval.low:.2f} to {interval.high:.2f}, "
     text += f"Holm p {_probability(difference.adjusted_p)})"
     if expected == "=":
-        inside = "within" if outcome is Outcome.SUPPORTED else "not wholly within"
-        text += f"; the interval is {inside} {margin:g} points of no change"
-    if outcome is Outcome.UNDECIDED:
-        detectable = f"{difference.detectable:.1f}"
-        text += f"; this test set detects differences from {detectable} points on"
+        inside = {
+            Outcome.SUPPORTED: "within",
+            Outcome.NOT_SUPPORTED: "wholly beyond",
+            Outcome.UNDECIDED: "not wholly within",
+        }[outcome]
+        points = "point" if margin == 1 else "points"
+        text += f"; the interval is {inside} {margin:g} {points} of no change"
+    if outcome is Outcome.UNDECIDED and not math.isnan(difference.detectable):
+        text += "; a single test on these images finds a true difference of "
+        text += f"{difference.detectable:.1f} points with 80 % probability"
     return text
 
 

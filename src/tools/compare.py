@@ -153,8 +153,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only now: it takes matplotlib, and a refusal need not wait for that.
     from seglab.analysis.comparison_files import write_comparison
 
-    print_comparison(comparison)
+    # Written first: whoever pipes the output into `head` ends the program while it prints.
     paths = write_comparison(comparison, args.output_dir)
+    print_comparison(comparison)
     print("\nwritten: " + " ".join(str(path) for path in paths))
     return 0
 

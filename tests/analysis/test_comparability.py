@@ -15,6 +15,7 @@ from seglab.analysis.comparability import (
 )
 from seglab.analysis.run_folder import Run, load_run
 from seglab.utils.errors import UserError
+from seglab.utils.image_results import published_metrics
 
 MakeRun = Callable[..., Path]
 
@@ -150,3 +151,15 @@ def test_a_record_without_such_facts_is_no_error(run: Callable[..., Run]) -> Non
     bare = edited(run("b", "H2"), "run.json", lambda record: record.clear())
     bare = edited(bare, "run.json", lambda record: record.update(data=[1], environment="?"))
     assert "of unknown status" in comparison_notes([run("a", "H1"), bare], by_seed=False)[0]
+
+
+def test_means_over_different_classes_are_noted(run: Callable[..., Run]) -> None:
+    """A class that is in no truth counts in mDice as soon as one pixel of it is predicted."""
+    first, second = run("a", "H1"), run("b", "H2")
+    for each, spilled in ((first, 0), (second, 9)):
+        each.results.matrices[:, 2, :] = each.results.matrices[:, :, 2] = 0
+        each.results.matrices[0, 0, 2] = spilled
+        each.metrics["metrics"] = published_metrics(each.results)
+    (note,) = [note for note in comparison_notes([first, second], False) if "mDice" in note]
+    assert note.startswith("mDice and mIoU are means over different numbers of classes")
+    assert note.endswith("(H1: 2; H2: 3).")

@@ -1,5 +1,6 @@
 """The files of a comparison say what the comparison says, and say it again the same way."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from seglab.analysis.comparison_tables import (
 )
 from seglab.analysis.run_folder import load_run
 from seglab.utils.errors import UserError
+from seglab.utils.hypothesis import Hypothesis
 from seglab.utils.paths import PROJECT_ROOT
 
 MakeRun = Callable[..., Path]
@@ -174,7 +176,15 @@ def test_too_few_images_show_nothing(make_run: MakeRun, tmp_path: Path) -> None:
         make_run(tmp_path / "b", {"id": "H2", "parent": "H1"}, images=1),
     ]
     (sentence,) = detectable_sentences(compared(folders))
-    assert "1 image cannot show any difference" in sentence
+    assert ": this image cannot show any difference" in sentence
+
+
+def test_runs_alike_say_nothing_of_what_could_be_seen(comparison: Comparison) -> None:
+    first = comparison.rows[0].runs[0]
+    twin = dataclasses.replace(first, hypothesis=Hypothesis("Twin", "H1"))
+    result = compare([first, twin], resamples=1000)
+    (sentence,) = detectable_sentences(result)
+    assert "do not differ in mDice on these 24 images" in sentence and "0.00" not in sentence
 
 
 def test_paths_are_shown_without_the_machine() -> None:

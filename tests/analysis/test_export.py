@@ -160,3 +160,21 @@ def test_samples_that_go_by_paths_of_the_machine_are_refused(
     write_json(test / PROVENANCE_FILE, provenance)
     with pytest.raises(UserError, match="24 samples go by absolute paths"):
         export_run(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("folder", ["alice", "cats (1)", "a, b"])
+def test_samples_keep_the_names_they_have_in_the_matrices(
+    folder: str, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "alice")
+    source = make_run(tmp_path / "a", "H1", images=3)
+    test = source / "test_val"
+    results = load_results(test / "image_results.npz")
+    names = tuple(f"{folder}/{index}.jpg" for index in range(3))
+    save_results(test / "image_results.npz", dataclasses.replace(results, sample_ids=names))
+    provenance = read_json(test / PROVENANCE_FILE)
+    hashes = provenance["data"]["files"].values()
+    provenance["data"]["files"] = dict(zip(names, hashes, strict=True))
+    write_json(test / PROVENANCE_FILE, provenance)
+    export_run(source, tmp_path / "out")
+    assert load_run(tmp_path / "out", "val").file_hashes == load_run(source, "val").file_hashes

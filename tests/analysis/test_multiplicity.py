@@ -83,6 +83,7 @@ def test_detectable_difference_has_the_known_factor() -> None:
     few = stats.t.ppf(0.975, 4) + stats.t.ppf(0.8, 4)
     assert detectable_difference(2.0, 4) == pytest.approx(2 * few)
     assert math.isnan(detectable_difference(math.nan))
+    assert math.isnan(detectable_difference(0.0))  # two runs alike show no power
 
 
 def test_a_detectable_difference_is_detected_in_80_percent(record_property) -> None:

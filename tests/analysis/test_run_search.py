@@ -99,3 +99,14 @@ def test_an_id_that_is_also_an_empty_folder(
     (tmp_path / "H1").mkdir()
     monkeypatch.chdir(tmp_path)
     assert found(["H1"], experiments) == ["h1/m"]
+
+
+def test_a_file_is_no_run(experiments: Path) -> None:
+    """`experiments/*` finds the README, and completion ends on a file."""
+    readme = experiments / "README.md"
+    readme.write_text("x")
+    with pytest.raises(UserError, match="2 faults") as caught:
+        find_runs(
+            [experiments / "h1", readme, experiments / "h1/z/config.json"], "val", experiments
+        )
+    assert str(caught.value).count("is a file, not a run's folder") == 2

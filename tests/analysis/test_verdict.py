@@ -1,5 +1,6 @@
 """Outcomes and the sentences that say them."""
 
+import dataclasses
 import math
 import re
 
@@ -49,8 +50,10 @@ def difference(
         ("=", -1.0, 1.0, 0.9, "supported"),
         ("=", -0.2, 1.1, 0.2, "undecided"),
         ("=", -5.0, 5.0, 0.9, "undecided"),  # nothing found is not nothing there
-        ("=", 0.2, 1.1, 0.01, "not supported"),
-        ("=", 0.2, 1.1, 0.07, "undecided"),
+        ("=", 0.2, 1.1, 0.01, "undecided"),  # there is a difference, perhaps a small one
+        ("=", 1.0, 1.8, 0.01, "undecided"),
+        ("=", 1.1, 1.8, 0.07, "undecided"),
+        ("=", 1.1, 1.8, 0.01, "not supported"),
         ("=", -4.0, -2.0, 0.001, "not supported"),
     ],
 )
@@ -89,7 +92,7 @@ def test_sentences_state_the_figures() -> None:
     undecided = judge_expectation("mDice", "+", difference(-1.104, 1.944, 0.612)).sentence
     assert undecided == (
         "undecided: mDice rose by 0.42 points (95 % interval -1.10 to 1.94, Holm p 0.61); "
-        "this test set detects differences from 2.2 points on"
+        "a single test on these images finds a true difference of 2.2 points with 80 % probability"
     )
     supported = judge_expectation("Recall/cat", "-", difference(-4, -2, 0.0004)).sentence
     assert supported == (
@@ -99,7 +102,19 @@ def test_sentences_state_the_figures() -> None:
     same = judge_expectation("mIoU", "=", difference(-0.5, 0.5, 0.034)).sentence
     assert same == (
         "supported: mIoU did not change (95 % interval -0.50 to 0.50, Holm p 0.034); "
-        "the interval is within 1 points of no change"
+        "the interval is within 1 point of no change"
+    )
+    wide = judge_expectation("mIoU", "=", difference(-3, 3, 0.9), margin=1.5).sentence
+    assert "not wholly within 1.5 points of no change" in wide
+    far = judge_expectation("mIoU", "=", difference(-3, -2, 0.01)).sentence
+    assert far.endswith("the interval is wholly beyond 1 point of no change")
+
+
+def test_what_differs_nowhere_is_said_without_a_smallest_difference() -> None:
+    same = dataclasses.replace(difference(0, 0, 1.0), detectable=NAN)
+    judgement = judge_expectation("mDice", "+", same)
+    assert judgement.sentence == (
+        "undecided: mDice did not change (95 % interval 0.00 to 0.00, Holm p 1.00)"
     )
 
 

@@ -63,7 +63,10 @@ def test_by_folder_and_with_seeds(
     make_run(tmp_path / "experiments" / "h1" / "b", "H1", seed=1, began="2025-01-01T00:00:00+0000")
     code, out, _ = run(family[:2])
     assert code == 0 and "seed)" not in out
+    code, out, _ = run(family[:2], "--seeds")
+    assert code == 0 and "resamples of the images," in out
     code, out, _ = run(["H1", "H2"], "--seeds")
+    assert "resamples of the seeds and the images," in out
     assert code == 0 and "H1 (2 seeds)" in out and "H2 (1 seed)" in out
     message = refused(run([family[0], tmp_path / "experiments" / "h1" / "b"]))
     assert "2 runs of H1" in message and "--seeds" in message
@@ -104,3 +107,26 @@ def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(capsys.readouterr().out.split())
     for part in ("95 % interval", "undecided", "Holm", "not test_SPLIT_NAME", "examples:"):
         assert part in text
+
+
+def test_what_cannot_be_printed_is_written_all_the_same(
+    run: Run, family: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`compare | head`: the reader goes away while the tables are printed."""
+
+    def gone(_: object) -> None:
+        raise SystemExit(1)  # as rich does
+
+    monkeypatch.setattr(compare, "print_comparison", gone)
+    with pytest.raises(SystemExit):
+        run(["H1", "H2"])
+    assert len(list((tmp_path / "out").glob("comparison.*"))) == 3
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_anything_is_said(
+    run: Run, family: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    result = run(["H1", "H2"])
+    assert "is a file" in refused(result) and result[1] == ""
+    assert (tmp_path / "out").read_text() == "mine"

@@ -24,6 +24,8 @@ from seglab.utils.visualization_utils import (
 WORST = 10
 #: Pairs of confused classes that are listed.
 PAIRS = 10
+#: Worst images that are shown.
+PANELS = 3
 
 
 def error_section(context: Context) -> list[str]:
@@ -111,7 +113,7 @@ def _sizes(run: Run) -> list[str]:
         "objects",
         "mean Dice",
         "mean recall",
-        "Dice of all its pixels",
+        "pooled Dice",
     )
     return [text, reading, table((*header, "of which"), content, text_last=True)]
 
@@ -121,14 +123,12 @@ def _present(run: Run) -> list[str]:
         (
             entry["classes"],
             entry["images"],
-            numbers.fixed(_number(entry["mDice"])),
-            f"{entry['classes/mDice']} of {len(run.classes)}",
             numbers.fixed(_number(entry["image_mean/mDice"])),
             f"{numbers.fixed(_number(entry['confused_percent']), 1)} %",
         )
         for entry in by_classes_present(run.results.matrices, run.classes)
     ]
-    header = ("objects in the truth", "images", "mDice %", "over classes", "mean of the images")
+    header = ("objects in the truth", "images", "mean mDice of the images")
     return [table((*header, "object pixels given to another object class"), rows)]
 
 
@@ -189,7 +189,23 @@ def _worst(context: Context, run: Run) -> list[str]:
     return [
         Prose("Of the wrong pixels: false positives, missed, of the wrong class."),
         table((*header, "false positive", "missed", "wrong class"), rows, text_columns=2),
+        *_panels(context, run),
         context.pictures.draw("chosen_distribution", caption, plot),
+    ]
+
+
+def _panels(context: Context, run: Run) -> list[str]:
+    """The very worst images, where the run's folder has their pictures."""
+    prefix = f"{run.split}_worst_"
+    names = sorted(name for name in run.metrics["pictures"] if name.startswith(prefix))
+    return [
+        context.pictures.copy(
+            f"chosen_worst_{rank:02d}",
+            say("The image ranked {rank} of the worst by mDice.", rank=rank),
+            run.test_folder / name,
+        )
+        for rank, name in enumerate(names[:PANELS], start=1)
+        if (run.test_folder / name).is_file()
     ]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from seglab.analysis.comparison import Pair, Row
 from seglab.analysis.comparison_tables import hypothesis_facts, outcome_word
-from seglab.analysis.config_diff import format_value
+from seglab.analysis.config_diff import ABSENT, format_value
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Context, representative, seeds_of
 from seglab.analysis.report.findings import monitor_of, run_findings
-from seglab.analysis.report.markdown import Prose, bold, bullets, escape, say, table
+from seglab.analysis.report.markdown import Prose, bold, bullets, escape, join_words, say, table
 from seglab.analysis.run_folder import Run
 from seglab.utils.masks import BACKGROUND
 from seglab.utils.visualization_utils import plot_training_curves
@@ -31,6 +31,8 @@ _MEANINGS = {
     "mIoU": "mean IoU of the classes",
     "aAcc": "share of all pixels that are right",
 }
+#: Points by which recall and precision must part for one to be called traded for the other.
+_TRADED = 1.0
 _PER_CLASS = ("Dice", "IoU", "Precision", "Recall", "BoundaryIoU", "NSD", "HD95")
 
 
@@ -50,9 +52,9 @@ def hypothesis_section(context: Context, row: Row) -> list[str]:
     blocks += ["#### What was changed", *_changes(pair)]
     blocks += ["#### Training", *_training(context, row, run)]
     blocks += ["#### Figures", _figures(row, pair), _per_class(row)]
+    blocks += ["#### Verdict", *_verdict(row, pair)]
     blocks += ["#### Best and worst images", *_panels(context, row, run)]
-    blocks += ["#### Analysis", bullets([*_gains(context, pair), *run_findings(run)])]
-    return [*blocks, "#### Verdict", *_verdict(pair)]
+    return [*blocks, "#### Analysis", bullets([*_gains(context, pair), *run_findings(run)])]
 
 
 def _facts(context: Context, row: Row, pair: Pair | None) -> str:
@@ -66,10 +68,7 @@ def _facts(context: Context, row: Row, pair: Pair | None) -> str:
 def _changes(pair: Pair | None) -> list[str]:
     """The effective difference of the configs."""
     if pair is None:
-        return [
-            "Nothing to hold it against: it has no parent among these runs, and stands in as the "
-            "reference where others lack theirs."
-        ]
+        return ["There is no other run here that it is a change of."]
     against = say("Against {before}", before=pair.before)
     if not pair.is_parent:
         against = say(
@@ -80,13 +79,16 @@ def _changes(pair: Pair | None) -> list[str]:
     if not pair.changes:
         return [f"{against}, the resolved configs do not differ in anything that takes effect."]
     rows = [
-        (change.key, format_value(change.before), format_value(change.after))
-        for change in pair.changes
+        (change.key, _setting(change.before), _setting(change.after)) for change in pair.changes
     ]
     return [
         f"{against}, this differs in the resolved configs:",
         table(("setting", "before", "after"), rows, text_columns=3),
     ]
+
+
+def _setting(value: object) -> str:
+    return "not set" if value is ABSENT else format_value(value)
 
 
 def _training(context: Context, row: Row, run: Run) -> list[str]:
@@ -193,12 +195,44 @@ def _gains(context: Context, pair: Pair | None) -> list[Prose]:
             " and that of {name} by {points}", name=least, points=numbers.signed(gains[least])
         )
         text = Prose(f"{text}{rest}")
-    return [Prose(f"{text}.")]
+    return [Prose(f"{text}."), *_trade(context, pair)]
 
 
-def _verdict(pair: Pair | None) -> list[str]:
+def _trade(context: Context, pair: Pair) -> list[Prose]:
+    """Recall won at the cost of precision, or the other way round."""
+    before, after = context.comparison.row(pair.before), context.comparison.row(pair.after)
+
+    def change(key: str) -> float:
+        means = [numbers.mean([run.figures[key] for run in row.runs]) for row in (before, after)]
+        return means[1] - means[0]
+
+    found = []
+    for name in context.comparison.classes[BACKGROUND + 1 :]:
+        recall, precision = change(f"Recall/{name}"), change(f"Precision/{name}")
+        if min(recall, precision) < -_TRADED and max(recall, precision) > _TRADED:
+            found.append(
+                say(
+                    "{name} (recall {recall}, precision {precision})",
+                    name=name,
+                    recall=numbers.signed(recall),
+                    precision=numbers.signed(precision),
+                )
+            )
+    if not found:
+        return []
+    return [
+        say("It trades one kind of error for another, in points: {found}.", found=join_words(found))
+    ]
+
+
+def _verdict(row: Row, pair: Pair | None) -> list[str]:
     if pair is None:
-        return ["> None: this is the one the others are compared with."]
+        why = "it is a baseline"
+        if row.hypothesis.parent:
+            why = say("its parent {parent} is not among these runs", parent=row.hypothesis.parent)
+        return [
+            f"> {bold('Not judged')}: {why}. It is the reference for those without a parent here."
+        ]
     verdict = pair.verdict
     blocks = [f"> {bold(outcome_word(pair).capitalize())}. {escape(verdict.sentence)}"]
     if verdict.judgements:

@@ -52,9 +52,9 @@ def _claims(context: Context) -> Prose:
     if judged:
         counted = [_outcome_count(judged, outcome) for outcome in Outcome]
         claims = numbers.quantity(len(judged), "hypothesis", "hypotheses")
-        template = "Of the {claims} judged against a parent {counted}"
+        template = "Of the {claims} judged against a parent, {counted}"
         parts.append(say(template, claims=claims, counted=join_words(list(filter(None, counted)))))
-    rivals = [rival.id for rival in choice.rivals if rival.shown_worse]
+    rivals = [rival.id for rival in choice.rivals if not rival.shown_worse]
     if rivals:
         template = "{name} is not shown to be better than {rivals}"
         part = say(template, name=choice.id, rivals=join_words(rivals, "or"))

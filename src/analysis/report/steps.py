@@ -15,7 +15,7 @@ from seglab.analysis.report.choice import KEY
 from seglab.analysis.report.context import Context, representative
 from seglab.analysis.report.error_section import WORST
 from seglab.analysis.report.findings import CALIBRATED, confidence_gap, signs_of, with_unit
-from seglab.analysis.report.markdown import Prose, join_words, say, table
+from seglab.analysis.report.markdown import Prose, join_words, say, sentences, table
 from seglab.analysis.run_folder import Run
 from seglab.analysis.verdict import Outcome
 from seglab.utils.breakdown import by_object_size, error_budget
@@ -31,8 +31,8 @@ _FEW_SEEDS = 3
 _ADVICE = {
     "false_positive": "Predict fewer objects where there are none: train on more images without "
     "objects and with look-alikes, or weigh the background more in the loss.",
-    "false_negative": "Find more of the objects: weigh the object classes more in the loss, or "
-    "sample images with the often missed class more often.",
+    "false_negative": "Find more of the objects without inventing others: see more images with "
+    "the often missed class, or weigh the object classes more in the loss.",
     "wrong_class": "Tell the object classes apart: more training images of those that are "
     "confused, or an encoder pretrained on them.",
 }
@@ -88,7 +88,7 @@ def steps_section(context: Context) -> list[str]:
     return blocks or ["No rule applies."]
 
 
-def _kinds(_context: Context, run: Run) -> Iterator[Step]:
+def _kinds(context: Context, run: Run) -> Iterator[Step]:
     """One step for each kind of error."""
     budget = error_budget(run.results.matrices, run.classes)
     for entry in budget:
@@ -109,7 +109,28 @@ def _kinds(_context: Context, run: Run) -> Iterator[Step]:
                 truth=pairs[0]["truth"],
                 prediction=pairs[0]["prediction"],
             )
-        yield Step(Prose(_ADVICE[kind]), evidence, gain)
+        tried = _fewest(context, run, kind, int(entry["pixels"]))
+        yield Step(Prose(_ADVICE[kind]), sentences([evidence, tried]), gain)
+
+
+def _fewest(context: Context, run: Run, kind: str, pixels: int) -> Prose:
+    """Which other hypothesis has fewest pixels of a kind of error, and what that cost it."""
+    others = {}
+    for row in context.comparison.rows:
+        other = representative(row)
+        if other.id != run.id:
+            entries = error_budget(other.results.matrices, other.classes)
+            others[row.id] = next(int(e["pixels"] or 0) for e in entries if e["kind"] == kind)
+    fewest = min(others, key=lambda name: others[name], default=None)
+    if fewest is None or others[fewest] >= pixels:
+        return Prose("")
+    return say(
+        "(of all hypotheses {name} has fewest of them, {fewer} less, with {points} points of mDice "
+        "less)",
+        name=fewest,
+        fewer=numbers.share(pixels - others[fewest], pixels, 0),
+        points=numbers.fixed(context.choice.rival(fewest).lead.value),
+    )
 
 
 def _worst_images(_context: Context, run: Run) -> Iterator[Step]:

@@ -85,7 +85,7 @@ def follow_monitor(config: Config) -> None:
             hook["rule"] = _rule(config, hook["monitor"])
     followed = {hook["monitor"] for hook in config.custom_hooks if hook.get("monitor")}
     followed |= {str(key) for key in _as_list(config.default_hooks["checkpoint"].get("save_best"))}
-    for evaluator in _our_evaluators(config):
+    for evaluator in our_evaluators(config):
         needed = {key.removeprefix(_prefix(config)) for key in followed}
         needed -= set(published_keys(class_names(config), ()))
         for family in _OPTIONAL:
@@ -120,21 +120,21 @@ def best_checkpoint(work_dir: Path, monitor: Monitor) -> Path | None:
     return max(numbers, key=lambda path: numbers[path]) if numbers else None
 
 
+def our_evaluators(config: Config) -> list[Any]:
+    """The nodes of `val_evaluator` that are `ConfusionMetric`."""
+    evaluators = _as_list(config.get("val_evaluator"))
+    return [each for each in evaluators if each.get("type") == "ConfusionMetric"]
+
+
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _our_evaluators(config: Config) -> list[Any]:
-    """The evaluators of the validation that are ours."""
-    evaluators = _as_list(config.get("val_evaluator"))
-    return [each for each in evaluators if each.get("type") == "ConfusionMetric"]
-
-
 def _prefix(config: Config) -> str:
     """What our metric puts before each key: 'val/' unless the config says otherwise."""
-    prefix = next((each.get("prefix") for each in _our_evaluators(config)), "val")
+    prefix = next((each.get("prefix") for each in our_evaluators(config)), "val")
     return f"{prefix}/" if prefix else ""
 
 
@@ -156,7 +156,7 @@ def _replace_iou_metric(config: Config) -> None:
 
 def _spell_metrics(config: Config) -> None:
     """Write the metrics that hooks name as the validation logs them, with the rule of each."""
-    if not _our_evaluators(config):
+    if not our_evaluators(config):
         return  # other people's metrics name their figures themselves
     prefix = _prefix(config)
     known = {

@@ -20,6 +20,7 @@ from seglab.mmseg_custom.engine.monitor import (
     best_monitor,
     complete_hooks,
     follow_monitor,
+    our_evaluators,
 )
 from seglab.mmseg_custom.engine.record import LAST_CHECKPOINT, RUN_FILE, RunRecord, read_record
 from seglab.utils.config_utils import building, take_pretrained
@@ -325,8 +326,7 @@ def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: s
     config.experiment_name = f"{hypothesis_name(config)}_{time.time_ns()}"
     if config.get("visualizer"):
         config.visualizer.name = config.experiment_name
-    evaluator = config.get("val_evaluator")
-    if config.launcher != "none" and isinstance(evaluator, dict):
+    for evaluator in our_evaluators(config) if config.launcher != "none" else ():
         # mmengine exchanges results through a folder in the current directory otherwise.
         evaluator["collect_dir"] = str(work_dir / "exchange")
     if config.launcher != "none" and device == "cpu":

@@ -129,6 +129,44 @@ def test_every_mdice_is_the_metrics_files(
                 assert shown == {key: f"{metrics[key]:.2f}" for key in shown}
 
 
+def test_the_best_figures_are_bold(
+    report: Report, family: list[Path], tables: Callable[[str], list[Any]]
+) -> None:
+    found = tables(report(family).text)
+    glance = next(table for table in found if table.heading == "At a glance")
+    assert [row[0] for row in glance.rows if "**" in row[2]] == ["H2"]
+    together = next(table for table in found if table.header == ["figure", "H1", "H2", "H3"])
+    for row in together.rows:
+        values = [float(cell.strip("*")) for cell in row[1:]]
+        assert [cell.startswith("**") for cell in row[1:]] == [v == max(values) for v in values]
+
+
+def test_how_a_run_was_made(
+    report: Report,
+    family: list[Path],
+    tables: Callable[[str], list[Any]],
+    edit: Callable[..., None],
+) -> None:
+    def facts() -> dict[str, str]:
+        text = report(family[:1]).text
+        return dict(next(t for t in tables(text) if t.header == ["fact", "value"]).column("value"))
+
+    provenance = json.loads((family[0] / "test_val" / "provenance.json").read_text())
+    record = json.loads((family[0] / "run.json").read_text())
+    shown = facts()
+    assert shown["checkpoint, SHA-256"] == provenance["checkpoint_sha256"]
+    assert shown["config, SHA-256"] == provenance["config_sha256"]
+    assert shown["val masks, SHA-256"] == provenance["data"]["labels"]
+    assert shown["training images, SHA-256"] == record["data"]["train"]["images_sha256"]
+    assert shown["best epoch"] == str(record["best"]["epoch"])
+    assert (shown["training seed"], shown["start"]) == ("0", "random weights")
+    assert shown["Python and packages"] == "Python 3.11.7, seglab 0.1.0, torch 2.13.0+cpu"
+    edit(family[0] / "run.json", lambda c: c.update(pretrained_backbone="net"))
+    assert facts()["start"] == "pretrained backbone: net"
+    edit(family[0] / "run.json", lambda c: c.update(load_from="other.pth"))
+    assert facts()["start"] == "the checkpoint other.pth"
+
+
 def test_every_other_figure_of_a_hypothesis_is_the_metrics_files(
     report: Report, family: list[Path], tables: Callable[[str], list[Any]]
 ) -> None:
@@ -256,6 +294,57 @@ def test_pictures_are_shown_where_they_are(
     assert copied.read_bytes() == (tested / "val_overview.png").read_bytes()
 
 
+def test_the_chosen_models_worst_images_are_shown(
+    report: Report, family: list[Path], edit: Callable[..., None]
+) -> None:
+    names = [f"val_worst_{rank:02d}_x_mDice_3.00.png" for rank in (4, 2, 1, 3)]
+    names.append("val_aest_09_x_mDice_90.00.png")  # no such picture is drawn; it sorts first
+    for folder in family:
+        for name in names:
+            Image.new("RGB", (8, 8), (int(name.split("_")[2]), 0, 0)).save(
+                folder / "test_val" / name
+            )
+    edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=names))
+    shown = sorted(report(family).files.pictures.glob("chosen_worst_*.png"))
+    colors = [Image.open(path).getpixel((0, 0))[0] for path in shown]  # type: ignore[index]
+    assert colors == [1, 2, 3]
+
+
+def test_a_hypothesis_without_its_parent_is_not_judged(
+    report: Report, make_run: MakeRun, tmp_path: Path
+) -> None:
+    stated = {"id": "H2", "parent": "H1", "expects": {"mDice": "+"}}
+    other = {"id": "H3", "parent": "Gone", "expects": {"mDice": "+"}}
+    text = report([make_run(tmp_path / "a", stated), make_run(tmp_path / "b", other)]).text
+    assert "> **Not judged**: its parent H1 is not among these runs." in text
+    assert "The parent is not among the runs of this report; against H2" in text
+    base = report([make_run(tmp_path / "c", "H1")]).text
+    assert "> **Not judged**: it is a baseline." in base
+
+
+def test_recall_bought_with_precision_is_called_so(
+    report: Report, family: list[Path], make_run: MakeRun, tmp_path: Path
+) -> None:
+    def bolder(matrices: np.ndarray) -> np.ndarray:
+        matrices = matrices.copy()
+        for truth in (1, 2):  # finds more of the objects, and more where there are none
+            matrices[:, truth, truth] += matrices[:, truth, 0]
+            matrices[:, truth, 0] = 0
+            moved = matrices[:, 0, 0] // 10 * (matrices[:, truth].sum(axis=1) > 0)
+            matrices[:, 0, truth] += moved
+            matrices[:, 0, 0] -= moved
+        return matrices
+
+    worse = make_run(tmp_path / "w", {"id": "W", "parent": "H1"}, skill=0.5)
+    assert "trades one kind of error" not in report([*family, worse]).text
+    set_results(family[2], bolder)
+    text = report(family).text
+    was, now = metrics_of(family[0]), metrics_of(family[2])
+    recall, precision = (now[f"{k}/cat"] - was[f"{k}/cat"] for k in ("Recall", "Precision"))
+    assert recall > 1 and precision < -1
+    assert f"cat (recall {recall:+.2f}, precision {precision:+.2f})" in text
+
+
 def test_nothing_is_half_written(
     report: Report, family: list[Path], edit: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -358,6 +447,32 @@ def test_hypotheses_come_after_their_parents(
     ordered = parents_first(compared(folders))
     assert [row.id for row in ordered.rows] == ["A", "B", "C", "X"]
     assert [pair.after for pair in ordered.pairs] == ["B", "C", "X"]
+
+
+def test_the_report_keeps_that_order(report: Report, family: list[Path]) -> None:
+    text = report([family[1], family[0]]).text
+    assert text.index("Hypothesis H1\n") < text.index("Hypothesis H2\n")
+    assert text.index("| H1 | ") < text.index("| H2 | ")
+
+
+def test_errors_are_those_of_the_chosen_model(
+    report: Report, family: list[Path], tables: Callable[[str], list[Any]]
+) -> None:
+    text = report(family).text
+    assert "Of the chosen model, **H2**, on the 24 images of val." in text
+    total = load_results(family[1] / "test_val" / "image_results.npz").matrices.sum(axis=0)
+    budget = next(table for table in tables(text) if table.heading == "By kind of error")
+    pixels = budget.column("pixels")
+    assert pixels["cat taken for dog"] == f"{total[1, 2]:,}"
+    assert pixels["missed (background predicted on an object)"] == f"{total[1:, 0].sum():,}"
+
+
+def test_no_path_of_this_machine_is_told(
+    report: Report, family: list[Path], tmp_path: Path
+) -> None:
+    written = report(family)
+    assert "seglab train --work-dir" in written.text
+    assert str(tmp_path) not in written.text and "/tmp" not in written.text
 
 
 @pytest.fixture

@@ -159,3 +159,9 @@ def test_the_monitor_is_the_configs(run: Run, named: Any, logged: str, expected:
 def test_sentences_hold_no_unfilled_place(run: Run) -> None:
     for sentence in run_findings(run):
         assert not re.search(r"[{}]|nan|None", sentence) and sentence.endswith(".")
+
+
+def test_the_confusion_is_that_of_an_object(run: Run) -> None:
+    # Of the background more goes wrong than of any object, but that is another sentence.
+    text = text_of(with_matrices(run, [[[50, 50, 0], [10, 90, 0], [0, 0, 100]]]))
+    assert "most frequent confusion: 10.0 % of the pixels of cat are taken for background" in text

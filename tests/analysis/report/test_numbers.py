@@ -39,6 +39,7 @@ def test_intervals() -> None:
 
 def test_probabilities() -> None:
     assert numbers.probability(0.01234) == "0.0123" and numbers.probability(1.0) == "1.0000"
+    assert numbers.probability(0.0002) == "0.0002"
     assert numbers.probability(1e-6) == "< 0.0001" and numbers.probability(math.nan) == DASH
 
 

@@ -12,6 +12,7 @@ from seglab.analysis.report.choice import choose
 from seglab.analysis.report.context import Context, DataFolder, Exploration, Pictures
 from seglab.analysis.report.data_folder import MaskFolder
 from seglab.analysis.report.steps import RULES, Step, steps_section
+from seglab.analysis.resampling import Interval
 from seglab.utils.test_utils import aggregate_metrics
 
 MakeRun = Callable[..., Path]
@@ -171,3 +172,59 @@ def test_calibration_and_masks(context_of: MakeContext, family: list[Path]) -> N
     calm[:, 1, :, 1] = calm[:, 1, :, 2]
     quiet = replace(run, results=replace(run.results, calibration=calm))
     assert "Where the probabilities" not in steps_of(context, quiet)
+
+
+def test_background_is_no_small_object(context_of: MakeContext, family: list[Path]) -> None:
+    context = context_of(family)
+    run = context.comparison.row("H2").runs[0]
+    matrices = run.results.matrices.copy()
+    matrices[0] = [[10, 0, 0], [30, 10, 0], [0, 0, 0]]  # a small cat, and less background
+    matrices[1] = [[5, 20, 0], [0, 2000, 0], [0, 0, 0]]  # hardly any background, all else cat
+    changed = replace(run, results=replace(run.results, matrices=matrices))
+    step = steps_of(context, changed)["Do better on"]
+    areas = matrices.sum(axis=2)
+    limit = np.quantile(areas[:, 1:][areas[:, 1:] > 0], 0.25)
+    good = matrices.copy()
+    for image, truth in np.argwhere((areas > 0) & (areas <= limit)):
+        if truth:
+            good[image, truth] = np.eye(3, dtype=np.int64)[truth] * areas[image, truth]
+    gain = [aggregate_metrics(m, run.classes)["mDice"] for m in (good, matrices)]
+    assert step.gain == pytest.approx(gain[0] - gain[1])
+
+
+def test_a_difference_that_is_decided_needs_no_more_images(
+    context_of: MakeContext, make_run: MakeRun, tmp_path: Path
+) -> None:
+    h2 = {"id": "H2", "parent": "H1", "expects": {"mDice": "+"}}
+    context = context_of(
+        [make_run(tmp_path / "a", "H1"), make_run(tmp_path / "b", h2, skill=0.803)]
+    )
+    pair = context.comparison.pairs[0]
+    difference = pair.differences["mDice"]
+    decided = replace(difference, value=1.0, detectable=2.0, interval=Interval(0.5, 1.5))
+    still_open = replace(decided, interval=Interval(-0.5, 2.5))
+    for changed, expected in ((decided, False), (still_open, True)):
+        pairs = (replace(pair, differences={**pair.differences, "mDice": changed}),)
+        other = replace(context, comparison=replace(context.comparison, pairs=pairs))
+        assert ("Score on more" in steps_of(other)) is expected
+
+
+def test_a_step_says_what_was_tried(context_of: MakeContext, family: list[Path]) -> None:
+    context = context_of(family)
+    run = context.comparison.row("H2").runs[0]
+    others = [context.comparison.row(name).runs[0] for name in ("H1", "H3")]
+    assert "of all hypotheses" not in steps_of(context)["Find more of"].rests_on
+    # The chosen run now misses more than any other.
+    matrices = run.results.matrices.copy()
+    for truth in (1, 2):
+        matrices[:, truth, 0] += matrices[:, truth, truth]
+        matrices[:, truth, truth] = 0
+    changed = replace(run, results=replace(run.results, matrices=matrices))
+    missed = {o.id: o.results.matrices[:, 1:, 0].sum() for o in others}
+    fewest = min(missed, key=lambda name: missed[name])
+    share = 100 * (1 - missed[fewest] / matrices[:, 1:, 0].sum())
+    lead = context.choice.rival(fewest).lead.value
+    expected = (
+        f"(of all hypotheses {fewest} has fewest of them, {share:.0f} % less, with {lead:.2f}"
+    )
+    assert expected in steps_of(context, changed)["Find more of"].rests_on

@@ -261,6 +261,22 @@ def test_an_unknown_figure_is_refused_at_once(trained: TrainResult, tmp_path: Pa
         run_test(load_config(trained.work_dir / "config.py"), options)
 
 
+def test_the_command_lines_choices_arrive(
+    trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(testing, "test", lambda config, options: seen.append(options))
+    monkeypatch.setattr(test_tool, "_summarise", lambda *args: None)
+    given = ["--config", str(trained.work_dir / "config.py"), "--checkpoint", "k.pth"]
+    assert test_tool.main([*given, "--split", "val"]) == 0
+    assert test_tool.main([*given, "--rank-by", "ECE", "--overwrite", "--pictures", "2"]) == 0
+    assert [o.split for o in seen] == ["val", "test"]
+    assert [o.rank_by for o in seen] == ["mDice", "ECE"]
+    assert [o.overwrite for o in seen] == [False, True]
+    assert [o.pictures for o in seen] == [5, 2]
+    assert [o.output_dir for o in seen] == [None, None]
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

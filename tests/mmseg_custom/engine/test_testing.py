@@ -17,6 +17,7 @@ from seglab.mmseg_custom.engine.inference import (
     predict_batch,
 )
 from seglab.mmseg_custom.engine.prediction import find_images, predict_images
+from seglab.mmseg_custom.engine.provenance import config_sha256
 from seglab.mmseg_custom.engine.testing import TestOptions as Options
 from seglab.mmseg_custom.engine.testing import test as run_test
 from seglab.mmseg_custom.engine.training import (
@@ -47,6 +48,9 @@ def test_files_and_figures(tiny_config: Path, checkpoint: Path, tmp_path: Path) 
     }
     assert min(scores["best"]) >= max(scores["worst"])
     assert max(scores["best"]) > min(scores["worst"])
+    # The config is recorded as it was given, not as building the model left it.
+    recorded = json.loads((out / "provenance.json").read_text())["config_sha256"]
+    assert recorded == config_sha256(load_config(tiny_config))
     # Testing again in the same folder replaces the pictures, and leaves other files alone.
     (out / "mine.png").touch()
     run_test(load_config(tiny_config), Options(checkpoint, "val", out, device="cpu", pictures=1))
