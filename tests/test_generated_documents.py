@@ -2,8 +2,39 @@
 
 from pathlib import Path
 
+import pytest
+
+from seglab.analysis.comparison import compare
+from seglab.analysis.report.build import write_report
+from seglab.analysis.run_search import find_runs
 from seglab.data.preflight.__main__ import document
 
 
 def test_the_list_of_findings(project_root: Path) -> None:
     assert (project_root / "reports" / "preflight.md").read_text() == document()
+
+
+def test_a_clone_makes_the_report_again_from_the_reference_runs(
+    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project_root)
+    folders = sorted(Path("experiments/reference").iterdir())
+    assert len(folders) >= 3
+    files = write_report(compare(find_runs(folders, "val")), tmp_path)
+    committed = project_root / "reports" / "practicum_report.md"
+    assert files.markdown.read_text() == committed.read_text()
+    assert {path.name for path in files.pictures.iterdir()} == {
+        path.name for path in (committed.parent / "practicum_report_files").iterdir()
+    }
+
+
+def test_reference_runs_hold_no_weights_no_photographs_and_no_machine(project_root: Path) -> None:
+    files = [path for path in (project_root / "experiments" / "reference").rglob("*.*")]
+    assert {path.suffix for path in files} == {".json", ".jsonl", ".csv", ".npz", ".py", ".png"}
+    charts = {"confusion_matrix", "reliability", "distribution", "training_curves"}
+    for path in files:
+        if path.suffix == ".png":
+            assert path.stem.removeprefix("val_") in charts
+        elif path.suffix != ".npz":
+            assert str(project_root.parent) not in path.read_text()
+            assert "/home/" not in path.read_text()

@@ -181,7 +181,8 @@ def _differing(what: str, runs: Sequence[Run], value: Callable[[Run], object]) -
     """A sentence that says which runs have which value; none where all have the same."""
     groups: dict[object, list[str]] = defaultdict(list)
     for run in runs:
-        groups[value(run)].append(run.label)
+        found = value(run)  # what a damaged record holds may be a list
+        groups[found if isinstance(found, int | str | None) else str(found)].append(run.label)
     if len(groups) == 1:
         return []
     parts = (

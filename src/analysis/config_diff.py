@@ -80,7 +80,8 @@ def _effective(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in config.items() if k in EFFECTIVE_KEYS and k not in _BOOKKEEPING}
     # The Runner takes None for an argument that is not given; other constructors may not.
     kept = {key: value for key, value in kept.items() if value is not None}
-    kept["randomness"] = {**kept.get("randomness", {}), "seed": None}
+    if isinstance(kept.get("randomness", {}), Mapping):
+        kept["randomness"] = {**kept.get("randomness", {}), "seed": None}
     model = kept.get("model")
     if "data_preprocessor" in kept and isinstance(model, Mapping):
         # As mmengine's Runner does it: the model's own comes first.

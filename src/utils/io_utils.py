@@ -108,7 +108,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets nested without end
         raise UserError(f"{path} is not valid JSON: {error}", "restore the file") from error
 
 

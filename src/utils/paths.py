@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 #: The checkout that holds `configs/` and `experiments/`: the folder above the package.
@@ -20,7 +21,9 @@ def resolve_input(path: str | Path) -> Path:
     Returns:
         The first of the two that exists, or the path from the current folder.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
+    with suppress(RuntimeError):  # `~name` of nobody: a file may be called so
+        path = path.expanduser()
     if not path.is_absolute() and not path.exists() and (PROJECT_ROOT / path).exists():
         return PROJECT_ROOT / path
     return path

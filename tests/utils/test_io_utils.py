@@ -78,9 +78,10 @@ def test_numbers_of_numpy_and_torch_become_plain() -> None:
 
 def test_bad_json_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
-    path.write_text('{"a": ')
-    with pytest.raises(UserError, match=r"broken\.json is not valid JSON"):
-        read_json(path)
+    for text in ('{"a": ', "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"broken\.json is not valid JSON"):
+            read_json(path)
     with pytest.raises(UserError, match=r"cannot read .*missing\.json"):
         read_json(tmp_path / "missing.json")
 
