@@ -29,7 +29,7 @@ def test_a_clone_makes_the_report_again_from_the_reference_runs(
 
 
 def test_reference_runs_hold_no_weights_no_photographs_and_no_machine(project_root: Path) -> None:
-    files = [path for path in (project_root / "experiments" / "reference").rglob("*.*")]
+    files = list((project_root / "experiments" / "reference").rglob("*.*"))
     assert {path.suffix for path in files} == {".json", ".jsonl", ".csv", ".npz", ".py", ".png"}
     charts = {"confusion_matrix", "reliability", "distribution", "training_curves"}
     for path in files:
