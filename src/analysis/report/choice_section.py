@@ -34,7 +34,16 @@ def choice_section(context: Context) -> list[str]:
             rivals=numbers.quantity(len(choice.rivals), "comparison"),
         )
     )
-    if choice.id in comparison.selected:
+    unselected = [row.id for row in comparison.rows if row.id not in comparison.selected]
+    if choice.id in comparison.selected and unselected:
+        reasons.append(
+            say(
+                "Its epoch was chosen on this split too, and that of {others} was not, as far as "
+                "is known: its lead over them is flattered.",
+                others=join_words(unselected),
+            )
+        )
+    elif choice.id in comparison.selected:
         reasons.append(
             say(
                 "The epoch was chosen on this split too, for every hypothesis alike: the ranking "
@@ -67,7 +76,8 @@ def _cheaper(choice: Choice) -> list[Prose]:
     """The cheapest of those that are not shown to be worse."""
     if choice.frugal is None:
         if any(not rival.shown_worse for rival in choice.rivals):
-            return [Prose("None of those it is not shown to be better than is clearly cheaper.")]
+            text = "None of those it is not shown to be better than is known to be clearly cheaper."
+            return [Prose(text)]
         return []
     cost, chosen = choice.costs[choice.frugal], choice.costs[choice.id]
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,12 @@ def representative(row: Row) -> Run:
     """
     ranked = sorted(row.runs, key=lambda run: (run.figures["mDice"], str(run.seed)))
     return ranked[(len(ranked) - 1) // 2]
+
+
+def ranking_of(run: Run) -> str:
+    """By what the run's pictures were chosen (`seglab test --rank-by`), as their names tell."""
+    by_key = any(re.search(r"_mDice_[\d.]+\.png$", name) for name in run.metrics["pictures"])
+    return "mDice" if by_key else "the figure that the test ranked them by"
 
 
 def seeds_of(runs: Sequence[Run]) -> str:

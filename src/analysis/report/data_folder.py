@@ -94,7 +94,7 @@ def _count_values(masks: Sequence[Path], label: str) -> npt.NDArray[np.int64]:
         try:
             with Image.open(path) as image:
                 values = np.asarray(image)
-        except OSError as error:
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for a damaged PNG
             raise UserError(f"the mask {path} cannot be read: {error}", "restore it") from error
         if values.ndim != 2 or values.dtype != np.uint8:
             raise UserError(

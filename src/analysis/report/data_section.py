@@ -29,10 +29,11 @@ def data_section(context: Context) -> list[str]:
 def _scored(context: Context, run: Run) -> Prose:
     matrix = run.results.matrices.sum(axis=0)
     return say(
-        "{images} of the split {split}, {pixels} pixels with a label, masks from the folder "
+        "{whose}{images} of the split {split}, {pixels} pixels with a label, masks from the folder "
         "{masks}. One fingerprint (SHA-256) of all images: {images_hash}; of all masks: "
         "{labels_hash}.",
-        images=numbers.quantity(len(context.comparison.sample_ids), "image"),
+        whose=say("As {label} was scored: ", label=run.label) if context.comparison.forced else "",
+        images=numbers.quantity(len(run.results.sample_ids), "image"),
         split=run.split,
         pixels=numbers.count(matrix.sum()),
         masks=dig(run.provenance, "data", "mask_dir") or "the config names",

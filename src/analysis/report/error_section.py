@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seglab.analysis.report import numbers
-from seglab.analysis.report.context import Context, representative, seeds_of
+from seglab.analysis.report.context import Context, ranking_of, representative, seeds_of
 from seglab.analysis.report.findings import KINDS, boundary_share, calibration
 from seglab.analysis.report.markdown import Prose, bold, bullets, say, table
 from seglab.analysis.run_folder import Run
@@ -32,7 +32,7 @@ def error_section(context: Context) -> list[str]:
     """Errors by kind, size, class, contour and confidence, and the worst images."""
     row = context.comparison.row(context.choice.id)
     run = representative(row)
-    which = f" (seed {seeds_of([run])})" if len(row.runs) > 1 else ""
+    which = say(" (seed {seed})", seed=seeds_of([run])) if len(row.runs) > 1 else ""
     intro = say(
         "Of the chosen model, {name}{which}, on the {images} of {split}.",
         name=bold(row.id),
@@ -145,8 +145,8 @@ def _contours(context: Context, run: Run) -> list[str]:
             return plot_reliability_diagram(total, path)
 
         caption = (
-            "Reliability: how often pixels of a given confidence are right. On the diagonal the "
-            "confidence can be believed."
+            "Reliability: how often pixels of a given confidence are right. Over all pixels the "
+            "confidence can be believed on the diagonal; object pixels lie below it even then."
         )
         blocks.append(context.pictures.draw("chosen_reliability", caption, plot))
     return blocks
@@ -201,7 +201,11 @@ def _panels(context: Context, run: Run) -> list[str]:
     return [
         context.pictures.copy(
             f"chosen_worst_{rank:02d}",
-            say("The image ranked {rank} of the worst by mDice.", rank=rank),
+            say(
+                "The image ranked {rank} of the worst by {ranking}.",
+                rank=rank,
+                ranking=ranking_of(run),
+            ),
             run.test_folder / name,
         )
         for rank, name in enumerate(names[:PANELS], start=1)

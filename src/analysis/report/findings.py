@@ -28,6 +28,8 @@ KINDS = {
 def monitor_of(run: Run) -> str:
     """Key in the history of the metric that chose the run's best checkpoint."""
     named = dig(run.config, "default_hooks", "checkpoint", "save_best")
+    if isinstance(named, list) and named:  # of several the first is the run's own
+        named = named[0]
     key = named if isinstance(named, str) else "mDice"
     # A config may leave out the evaluator's prefix.
     return next((k for k in (key, f"val/{key}") for r in run.history if k in r), "val/mDice")
@@ -193,7 +195,7 @@ def _training(run: Run) -> Iterator[Prose]:
         )
     if signs.overfits:
         text += ", while the training loss fell by another {loss}: a sign of over-fitting"
-    elif signs.best_epoch < signs.last_epoch and not signs.still_rising:
+    elif signs.within_chance and not signs.still_rising:
         text += ", which is within what it moves by chance"
     elif signs.still_rising:
         text += "; the last quarter of the epochs still gained {gain}: longer training may gain "
@@ -204,10 +206,14 @@ def _training(run: Run) -> Iterator[Prose]:
 
 
 def confidence_gap(run: Run) -> tuple[float, float] | None:
-    """Mean confidence and accuracy of the object pixels in percent; None if not measured."""
+    """Mean confidence and accuracy of all pixels in percent; None if not measured.
+
+    Not of the object pixels: these are chosen by the truth as well, hold every missed object and
+    no background rightly found, so that even true probabilities seem too high there.
+    """
     if run.results.calibration is None:
         return None
-    pixels, confidence, correct = run.results.calibration.sum(axis=0)[1].sum(axis=0)
+    pixels, confidence, correct = run.results.calibration.sum(axis=0)[0].sum(axis=0)
     return (100.0 * confidence / pixels, 100.0 * correct / pixels) if pixels else None
 
 
@@ -217,14 +223,15 @@ def calibration(run: Run) -> Iterator[Prose]:
     if gap is None:
         return
     confidence, accuracy = gap
-    reading = "its probabilities can be taken as they are, on average"
+    reading = "on average the network is neither over- nor underconfident"
     if abs(confidence - accuracy) > CALIBRATED:
         more = confidence > accuracy
-        reading = f"the network is {'over' if more else 'under'}confident there"
+        reading = f"the network is {'over' if more else 'under'}confident"
     yield say(
-        "The expected calibration error is {everywhere} over all pixels and {objects} where truth "
-        "or prediction is an object. There the mean confidence is {confidence} % while "
-        "{accuracy} % of the pixels are right: {reading}.",
+        "The expected calibration error is {everywhere} over all pixels; their mean confidence is "
+        "{confidence} % while {accuracy} % of them are right: {reading}. Where truth or prediction "
+        "is an object it is {objects}; as that counts every missed object but no background "
+        "rightly found, it is above 0 even for true probabilities.",
         everywhere=with_unit(run, "ECE"),
         objects=with_unit(run, "ECE/objects"),
         confidence=numbers.fixed(confidence),

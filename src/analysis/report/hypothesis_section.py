@@ -9,7 +9,7 @@ from seglab.analysis.comparison import Pair, Row
 from seglab.analysis.comparison_tables import hypothesis_facts, outcome_word
 from seglab.analysis.config_diff import ABSENT, format_value
 from seglab.analysis.report import numbers
-from seglab.analysis.report.context import Context, representative, seeds_of
+from seglab.analysis.report.context import Context, ranking_of, representative, seeds_of
 from seglab.analysis.report.findings import monitor_of, run_findings
 from seglab.analysis.report.markdown import Prose, bold, bullets, escape, join_words, say, table
 from seglab.analysis.run_folder import Run
@@ -43,13 +43,13 @@ def hypothesis_section(context: Context, row: Row) -> list[str]:
     if len(row.runs) > 1:
         blocks.append(
             say(
-                "Figures with an interval are means over the {count}. Curves, pictures and "
+                "Figures are means over the {count}. Curves, pictures and "
                 "analysis show seed {seed}, the one with the median mDice.",
                 count=numbers.quantity(len(row.runs), "seed"),
                 seed=seeds_of([run]),
             )
         )
-    blocks += ["#### What was changed", *_changes(pair)]
+    blocks += ["#### What was changed", *_changes(row, pair)]
     blocks += ["#### Training", *_training(context, row, run)]
     blocks += ["#### Figures", _figures(row, pair), _per_class(row)]
     blocks += ["#### Verdict", *_verdict(row, pair)]
@@ -65,7 +65,7 @@ def _facts(context: Context, row: Row, pair: Pair | None) -> str:
     return "\n".join(f"- {bold(name)}: {escape(text)}" for name, text in lines.items())
 
 
-def _changes(pair: Pair | None) -> list[str]:
+def _changes(row: Row, pair: Pair | None) -> list[str]:
     """The effective difference of the configs."""
     if pair is None:
         return ["There is no other run here that it is a change of."]
@@ -73,7 +73,9 @@ def _changes(pair: Pair | None) -> list[str]:
     if not pair.is_parent:
         against = say(
             "The parent is not among the runs of this report; against {before}, which stands in "
-            "for it",
+            "for it"
+            if row.hypothesis.parent
+            else "It names no parent; against {before}, the reference",
             before=pair.before,
         )
     if not pair.changes:
@@ -161,13 +163,14 @@ def _panels(context: Context, row: Row, run: Run) -> list[str]:
     path = run.test_folder / name
     if name not in run.metrics["pictures"] or not path.is_file():
         return [
-            "No pictures: this report was made from the light form of the run, which holds no "
-            "photographs. Where the data is present, `seglab test` draws them."
+            "No pictures: the run's folder holds none (its light form has no photographs). Where "
+            "the data is present, `seglab test` draws them."
         ]
     caption = say(
-        "Best and worst images of {label} by mDice: image, truth, prediction, and where and how "
-        "the prediction errs.",
+        "Best and worst images of {label} by {ranking}: image, truth, prediction, and where and "
+        "how the prediction errs.",
         label=run.label,
+        ranking=ranking_of(run),
     )
     return [context.pictures.copy(f"{context.place(row)}_overview", caption, path)]
 
@@ -234,7 +237,10 @@ def _verdict(row: Row, pair: Pair | None) -> list[str]:
             f"> {bold('Not judged')}: {why}. It is the reference for those without a parent here."
         ]
     verdict = pair.verdict
-    blocks = [f"> {bold(outcome_word(pair).capitalize())}. {escape(verdict.sentence)}"]
+    word = outcome_word(pair).capitalize()
+    repeated = verdict.sentence.startswith(f"{word}: ")
+    sentence = escape(verdict.sentence.removeprefix(f"{word}: "))
+    blocks = [f"> {bold(word)}{':' if repeated else '.'} {sentence}"]
     if verdict.judgements:
         words = {"+": "rises", "-": "falls", "=": "stays"}
         rows = [

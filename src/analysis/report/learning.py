@@ -53,6 +53,11 @@ class LearningSigns:
         return self.decline > _BEYOND_CHANCE * self.restlessness and self.loss_change < 0
 
     @property
+    def within_chance(self) -> bool:
+        """Val declined since its best epoch, by no more than chance does."""
+        return 0 < self.decline <= _BEYOND_CHANCE * self.restlessness
+
+    @property
     def still_rising(self) -> bool:
         """The last quarter of the epochs gained more than the usual step."""
         return self.late_gain > self.restlessness

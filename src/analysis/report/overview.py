@@ -20,8 +20,8 @@ def summary(context: Context) -> list[str]:
     if context.comparison.forced:
         warning = bold("FORCED: these runs were scored on different data and are not comparable.")
         rest = (
-            "Compared are the images whose names all runs share; the analysis of a run is of "
-            "all its own images."
+            "Compared are the images whose names all runs share; figures without an interval and "
+            "the analysis of a run are of all its own images."
         )
         blocks.insert(0, f"> {warning} {rest}")
     return blocks
@@ -93,16 +93,19 @@ def _limits(comparison: Comparison) -> Prose:
         parts.append(
             say(
                 "these images would show a true difference in mDice of {points} points or more "
-                "with {power} probability, and leave smaller ones open",
+                "with {power} probability, and may miss smaller ones",
                 power=numbers.POWER_SHOWN,
                 points=numbers.fixed(max(detectable)),
             )
         )
     if comparison.selected:
+        all_chosen = len(comparison.selected) == len(comparison.rows)
         parts.append(
             say(
-                "the checkpoints were chosen on this very split, so that its figures flatter: new "
-                "images would probably score lower"
+                "the checkpoints {of}were chosen on this very split, so that {its} figures "
+                "flatter: new images would probably score lower",
+                of="" if all_chosen else Prose(f"of {join_words(comparison.selected)} "),
+                its="its" if all_chosen else "their",
             )
         )
     if not parts:
@@ -121,10 +124,10 @@ def words(context: Context) -> list[str]:
             "those in either."
         ),
         say(
-            "**mDice**, the figure everything is judged by: the mean of the Dice of {classes}. It "
-            "is computed over the pixels of all {images} together. The mDice of one image is over "
-            "the classes that its truth or prediction has; one that only the prediction has "
-            "counts 0.",
+            "**mDice**, the figure everything is judged by: the mean of the Dice of {classes}; a "
+            "class that is in neither truth nor prediction is left out. It is computed over the "
+            "pixels of all {images} together. The mDice of one image is over the classes that its "
+            "truth or prediction has; one that only the prediction has counts 0.",
             classes=join_words(comparison.classes),
             images=numbers.quantity(len(comparison.sample_ids), "image"),
         ),

@@ -16,6 +16,7 @@ from seglab.analysis.report.context import Context, representative
 from seglab.analysis.report.error_section import WORST
 from seglab.analysis.report.findings import CALIBRATED, confidence_gap, signs_of, with_unit
 from seglab.analysis.report.markdown import Prose, join_words, say, sentences, table
+from seglab.analysis.report.weighing import weighing_advice
 from seglab.analysis.run_folder import Run
 from seglab.analysis.verdict import Outcome
 from seglab.utils.breakdown import by_object_size, error_budget
@@ -30,11 +31,11 @@ from seglab.utils.test_utils import (
 _FEW_SEEDS = 3
 _ADVICE = {
     "false_positive": "Predict fewer objects where there are none: train on more images without "
-    "objects and with look-alikes, or weigh the background more in the loss.",
+    "objects and with look-alikes",
     "false_negative": "Find more of the objects without inventing others: see more images with "
-    "the often missed class, or weigh the object classes more in the loss.",
+    "the often missed class",
     "wrong_class": "Tell the object classes apart: more training images of those that are "
-    "confused, or an encoder pretrained on them.",
+    "confused, or an encoder pretrained on them",
 }
 _EVIDENCE = {
     "false_positive": "of the wrong pixels are objects predicted on background",
@@ -110,12 +111,15 @@ def _kinds(context: Context, run: Run) -> Iterator[Step]:
                 prediction=pairs[0]["prediction"],
             )
         tried = _fewest(context, run, kind, int(entry["pixels"]))
-        yield Step(Prose(_ADVICE[kind]), sentences([evidence, tried]), gain)
+        advice = Prose(f"{_ADVICE[kind]}{weighing_advice(context.comparison, kind)}.")
+        yield Step(advice, sentences([evidence, tried]), gain)
 
 
 def _fewest(context: Context, run: Run, kind: str, pixels: int) -> Prose:
     """Which other hypothesis has fewest pixels of a kind of error, and what that cost it."""
-    others = {}
+    others: dict[str, int] = {}
+    if context.comparison.forced:  # counts on different images
+        return Prose("")
     for row in context.comparison.rows:
         other = representative(row)
         if other.id != run.id:
@@ -226,7 +230,9 @@ def _combine(context: Context, _run: Run) -> Iterator[Step]:
         if pair.verdict.outcome is Outcome.SUPPORTED and pair.differences[KEY].value > 0:
             by_parent.setdefault(pair.before, []).append(pair)
     for parent, pairs in by_parent.items():
-        if len(pairs) < 2:
+        settings = [change.key for pair in pairs for change in pair.changes]
+        # A setting that two of them change cannot have both values.
+        if len(pairs) < 2 or len(settings) > len(set(settings)):
             continue
         gains = [f"{pair.after} {numbers.signed(pair.differences[KEY].value)}" for pair in pairs]
         yield Step(
@@ -253,8 +259,8 @@ def _calibrate(_context: Context, run: Run) -> Iterator[Step]:
             "changes no prediction and so no mDice."
         ),
         say(
-            "ECE {ece} on object pixels: mean confidence {confidence} %, right {accuracy} %",
-            ece=with_unit(run, "ECE/objects"),
+            "ECE {ece} over all pixels: mean confidence {confidence} %, right {accuracy} %",
+            ece=with_unit(run, "ECE"),
             confidence=numbers.fixed(gap[0]),
             accuracy=numbers.fixed(gap[1]),
         ),

@@ -308,6 +308,15 @@ def test_the_chosen_models_worst_images_are_shown(
     shown = sorted(report(family).files.pictures.glob("chosen_worst_*.png"))
     colors = [Image.open(path).getpixel((0, 0))[0] for path in shown]  # type: ignore[index]
     assert colors == [1, 2, 3]
+    assert "The image ranked 1 of the worst by mDice." in report(family).text
+    for name in names:
+        (family[1] / "test_val" / name).rename(
+            family[1] / "test_val" / name.replace("mDice", "HD95_cat")
+        )
+    renamed = [name.replace("mDice", "HD95_cat") for name in names]
+    edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=renamed))
+    text = report(family).text
+    assert "The image ranked 1 of the worst by the figure that the test ranked them by." in text
 
 
 def test_a_hypothesis_without_its_parent_is_not_judged(
@@ -318,6 +327,10 @@ def test_a_hypothesis_without_its_parent_is_not_judged(
     text = report([make_run(tmp_path / "a", stated), make_run(tmp_path / "b", other)]).text
     assert "> **Not judged**: its parent H1 is not among these runs." in text
     assert "The parent is not among the runs of this report; against H2" in text
+    assert "> **Not judged**: its parent Gone is not among the runs; H2 only" in text
+    two = report([make_run(tmp_path / "d", "H1"), make_run(tmp_path / "e", "H9")]).text
+    assert "It names no parent; against H1, the reference, the resolved" in two
+    assert "> **Not judged**: it names no parent; H1 only" in two
     base = report([make_run(tmp_path / "c", "H1")]).text
     assert "> **Not judged**: it is a baseline." in base
 
@@ -399,6 +412,18 @@ def test_forced_reports_are_marked(report: Report, make_run: MakeRun, tmp_path: 
     written = report(folders, force=True)
     assert written.text.split("## 1. Summary\n\n")[1].startswith("> **FORCED")
     assert "FORCED" in written.page
+
+
+def test_forced_counts_are_of_the_same_images(
+    report: Report, make_run: MakeRun, tmp_path: Path, tables: Callable[[str], list[Any]]
+) -> None:
+    more = make_run(tmp_path / "a", "H1", images=30, skill=0.9)
+    text = report([more, make_run(tmp_path / "b", "H2", images=6, skill=0.8)], force=True).text
+    assert "As H1 was scored: 30 images of the split val, " in text
+    scored = next(table for table in tables(text) if table.heading.endswith("were scored"))
+    assert scored.column("images with it")["background"] == "30"
+    # Of fewer images there are fewer wrong pixels; that is no merit of H2.
+    assert "of all hypotheses" not in text
 
 
 def test_runs_without_contours_and_confidence(

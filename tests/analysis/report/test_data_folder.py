@@ -50,15 +50,20 @@ def test_another_ignored_value(root: Path) -> None:
     assert read_data_folder(root, 2, ignore_index=255)[2].unknown == 2
 
 
-@pytest.mark.parametrize("kind", ["rgb", "deep", "broken"])
+@pytest.mark.parametrize("kind", ["rgb", "deep", "broken", "header", "chunk"])
 def test_a_mask_that_is_none_is_named(root: Path, kind: str) -> None:
     path = root / "labels" / "val" / "z.png"
     if kind == "rgb":
         Image.new("RGB", (2, 2)).save(path)
     elif kind == "deep":
         Image.fromarray(np.array([[300]], dtype=np.uint16)).save(path)
-    else:
+    elif kind == "broken":
         path.write_bytes(b"\x89PNG no")
+    else:
+        write_mask(path, np.random.default_rng(0).integers(0, 2, (64, 64)))
+        content = bytearray(path.read_bytes())
+        content[11 if kind == "header" else 36] ^= 1  # the length of the header, of the pixels
+        path.write_bytes(content)
     with pytest.raises(UserError, match=r"z\.png"):
         read_data_folder(root, 3)
 

@@ -17,6 +17,7 @@ from seglab.analysis.report.findings import (
     signs_of,
 )
 from seglab.analysis.run_folder import Run, load_run
+from seglab.utils.calibration import calibration_histogram
 from seglab.utils.image_results import ImageResults, published_metrics
 
 MakeRun = Callable[..., Path]
@@ -92,17 +93,31 @@ def test_the_boundary_band(run: Run) -> None:
 def test_the_confidence(run: Run) -> None:
     histogram = np.zeros((30, 2, 15, 3))
     for confidence, right, words in ((90, 60, "overconfident"), (50, 80, "underconfident")):
-        histogram[0, 1, 9] = 100, confidence, right
+        histogram[0, :, 9] = 100, confidence, right
         results = replace(run.results, calibration=histogram)
         (text,) = calibration(replace(run, results=results))
         assert f"mean confidence is {confidence:.2f} % while {right:.2f} % of" in text
         assert f"the network is {words}" in text
-    histogram[0, 1, 9] = 100, 80.5, 80
+    histogram[0, 0, 9] = 100, 80.5, 80
     (text,) = calibration(replace(run, results=replace(run.results, calibration=histogram)))
-    assert "can be taken as they are" in text
+    assert "neither over- nor underconfident" in text
     empty = replace(run, results=replace(run.results, calibration=np.zeros((30, 2, 15, 3))))
     assert list(calibration(empty)) == []
     assert list(calibration(replace(run, results=replace(run.results, calibration=None)))) == []
+
+
+def test_true_probabilities_are_not_called_overconfident(run: Run) -> None:
+    luck = np.random.default_rng(0)
+    probabilities = luck.dirichlet([3.0, 0.5, 0.5], size=(128, 128)).transpose(2, 0, 1)
+    drawn = luck.random((128, 128))
+    truth = (drawn > probabilities[0]).astype(int) + (drawn > probabilities[:2].sum(axis=0))
+    histogram = np.zeros((30, 2, 15, 3))
+    histogram[0] = calibration_histogram(probabilities, truth)
+    pixels, confidence, right = histogram[0, 1].sum(axis=0)
+    assert confidence - right > 0.05 * pixels  # among the object pixels, although they are true
+    changed = replace(run, results=replace(run.results, calibration=histogram))
+    (text,) = calibration(changed)
+    assert "neither over- nor underconfident" in text
 
 
 def test_the_spread_over_the_images(run: Run) -> None:
@@ -125,6 +140,8 @@ def test_the_spread_over_the_images(run: Run) -> None:
         ([50, 80, 80.2, 80, 79, 78, 77, 76], "fell by another 62.5 %: a sign of over-fitting"),
         ([10, 20, 30, 40, 50, 60, 70, 90], "still gained 30.00: longer training may gain more"),
         ([50, 80, 70, 80.2, 70, 80, 70, 78], "which is within what it moves by chance"),
+        ([90, 10], "worse by 80.00 in the last."),  # two epochs tell nothing of chance
+        ([50], "best in the last epoch, 1, with 50.00 %."),
     ],
 )
 def test_the_training(run: Run, values: list[float], words: str) -> None:
@@ -135,7 +152,15 @@ def test_the_training(run: Run, values: list[float], words: str) -> None:
     text = text_of(replace(run, history=history))
     assert words in text
     said = [w for w in ("over-fitting", "longer training", "by chance") if w in text]
-    assert len(said) == 1
+    assert len(said) == (len(values) > 2)
+
+
+def test_a_decline_while_the_loss_rises_is_not_put_down_to_chance(run: Run) -> None:
+    values = [50, 80, 80.1, 80, 79.9, 80, 79.9, 60]
+    history = [{"epoch": n, "loss": n, "val/mDice": v} for n, v in enumerate(values, start=1)]
+    text = text_of(replace(run, history=history))
+    assert "worse by 20.10 in the last" in text
+    assert "by chance" not in text and "over-fitting" not in text
 
 
 @pytest.mark.parametrize(
@@ -146,6 +171,7 @@ def test_the_training(run: Run, values: list[float], words: str) -> None:
         ("Dice/dog", "val/Dice/dog", "val/Dice/dog"),
         (None, "val/mDice", "val/mDice"),
         (["mDice", "mIoU"], "val/mDice", "val/mDice"),
+        (["Dice/dog", "mDice"], "val/Dice/dog", "val/Dice/dog"),
     ],
 )
 def test_the_monitor_is_the_configs(run: Run, named: Any, logged: str, expected: str) -> None:

@@ -52,3 +52,15 @@ def test_sentences_are_whole(report: Report, family: list[Path], count: int) -> 
     text = summary_of(report, family[:count])
     assert text.endswith(".") and "  " not in text and "{" not in text
     assert all(part[0].isupper() or part[0] == "*" for part in text.split(". "))
+
+
+def test_only_the_checkpoints_that_were_chosen_here_flatter(
+    report: Report, family: list[Path], edit: Edit
+) -> None:
+    edit(family[2] / "test_val" / "test_metrics.json", lambda c: c.update(selected_on=None))
+    text = report(family).text
+    assert "the checkpoints of H1 and H2 were chosen on this very split" in text
+    assert "Its epoch was chosen on this split too, and that of H3 was not" in text
+    assert "for every hypothesis alike" not in text
+    edit(family[2] / "test_val" / "test_metrics.json", lambda c: c.update(selected_on="val"))
+    assert "for every hypothesis alike" in report(family).text

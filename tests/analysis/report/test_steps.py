@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seglab.analysis.config_diff import ABSENT, Change
 from seglab.analysis.report.choice import choose
 from seglab.analysis.report.context import Context, DataFolder, Exploration, Pictures
 from seglab.analysis.report.data_folder import MaskFolder
@@ -156,6 +157,50 @@ def test_supported_changes_of_one_parent_are_to_be_combined(
     assert "H2 and H3" in step.advice
     assert f"H2 {gains['H2']:+.2f} and H3 {gains['H3']:+.2f}" in step.rests_on
     assert "Combine the changes" not in steps_of(context_of(folders[:2]))
+    # One setting cannot have the values of both.
+    change = Change("optim_wrapper.optimizer.lr", 0.1, 0.2)
+    pairs = tuple(replace(pair, changes=(change,)) for pair in context.comparison.pairs)
+    other = replace(context, comparison=replace(context.comparison, pairs=pairs))
+    assert "Combine the changes" not in steps_of(other)
+
+
+@pytest.mark.parametrize(
+    ("weights", "skill", "missed", "invented"),
+    [
+        ([0.1, 1.0, 1.0], 0.6, "Weighing the object classes more, as H2 does, is no way", ", or"),
+        ([1.0, 0.1, 0.1], 0.6, ", or", "Weighing the background more, as H2 does, is no way"),
+        ([0.1, 1.0, 1.0], 0.9, ", or", ", or"),  # it won
+        ("weights.npy", 0.6, ", or", ", or"),  # not known in which direction
+    ],
+)
+def test_weights_that_lost_are_not_advised(
+    context_of: MakeContext,
+    make_run: MakeRun,
+    tmp_path: Path,
+    weights: Any,
+    skill: float,
+    missed: str,
+    invented: str,
+) -> None:
+    h2 = {"id": "H2", "parent": "H1"}
+    folders = [make_run(tmp_path / "a", "H1"), make_run(tmp_path / "b", h2, skill=skill)]
+    context = context_of(folders)
+    (pair,) = context.comparison.pairs
+    change = Change("model.decode_head.loss_decode.class_weight", ABSENT, weights)
+    others = (change, Change("model.depth", 1, 2))
+
+    def advice(changes: tuple[Change, ...]) -> list[str]:
+        pairs = (replace(pair, changes=changes),)
+        comparison = replace(context.comparison, pairs=pairs)
+        steps = steps_of(replace(context, comparison=comparison))
+        return [str(steps[name].advice) for name in ("Find more of", "Predict fewer objects")]
+
+    for text, expected in zip(advice((change,)), (missed, invented), strict=True):
+        assert expected in text
+        assert ("or weigh the" in text) is (expected == ", or") and text.endswith(".")
+        if expected != ", or":
+            assert f"{-pair.differences['mDice'].value:.2f} points below that of H1" in text
+    assert all("or weigh the" in text for text in advice(others))  # it may be the other change
 
 
 def test_calibration_and_masks(context_of: MakeContext, family: list[Path]) -> None:
@@ -166,10 +211,14 @@ def test_calibration_and_masks(context_of: MakeContext, family: list[Path]) -> N
     steps = steps_of(context)
     assert steps["Mend the masks"].rests_on == "1,234 pixels hold no class"
     assert run.results.calibration is not None
-    step = steps["Where the probabilities"]
-    assert f"ECE {run.figures['ECE/objects']:.2f} %" in step.rests_on and not step.for_score
+    loud = run.results.calibration.copy()
+    loud[:, 0, :, 1] = 0.9 * loud[:, 0, :, 2]
+    step = steps_of(context, replace(run, results=replace(run.results, calibration=loud)))[
+        "Where the probabilities"
+    ]
+    assert f"ECE {run.figures['ECE']:.2f} %" in step.rests_on and not step.for_score
     calm = run.results.calibration.copy()
-    calm[:, 1, :, 1] = calm[:, 1, :, 2]
+    calm[:, 0, :, 1] = calm[:, 0, :, 2]
     quiet = replace(run, results=replace(run.results, calibration=calm))
     assert "Where the probabilities" not in steps_of(context, quiet)
 
