@@ -62,7 +62,7 @@ def test_a_mask_that_is_none_is_named(root: Path, kind: str) -> None:
     else:
         write_mask(path, np.random.default_rng(0).integers(0, 2, (64, 64)))
         content = bytearray(path.read_bytes())
-        content[11 if kind == "header" else 36] ^= 1  # the length of the header, of the pixels
+        content[11 if kind == "header" else 35] ^= 1  # the length of the header, of the pixels
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"z\.png"):
         read_data_folder(root, 3)
