@@ -38,7 +38,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-SCRIPTS = ["train", "test", "predict", "check", "compare", "report", "export-run", "demo"]
+SCRIPTS = ["train", "test", "predict", "check", "compare", "report", "export-run", "demo", "audit"]
 
 
 def test_scripts_are_the_tools(project_root: Path) -> None:

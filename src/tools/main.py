@@ -14,10 +14,12 @@ COMMANDS = {
     "test": ("seglab.tools.test", "score a checkpoint on a split, with pictures"),
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
+    "audit": ("seglab.tools.audit", "rank the train masks, the most suspicious first"),
     "compare": ("seglab.tools.compare", "which hypothesis won, by how much, could it be chance"),
     "report": ("seglab.tools.report", "write the report from run folders"),
     "export-run": ("seglab.tools.export_run", "copy a run's light form, for committing"),
     "demo": ("seglab.tools.demo", "draw toy data, train, test, and show where to look"),
+    "eda": ("seglab.data.eda", "look at a data set: shares, areas, duplicates, splits"),
     "make-toy": ("seglab.data.make_toy", "draw the synthetic cats-and-dogs data set"),
 }
 
@@ -30,7 +32,8 @@ def _usage() -> str:
         "Semantic-segmentation experiments on small, badly labelled data sets.\n\n"
         "commands:\n" + "\n".join(lines) + "\n\n`seglab COMMAND --help` explains each; "
         "`python src/tools/COMMAND.py` is the same program\n"
-        "(export-run: src/tools/export_run.py, make-toy: src/data/make_toy.py)."
+        "(export-run: src/tools/export_run.py, make-toy: src/data/make_toy.py,\n"
+        " eda: src/data/eda.py)."
     )
 
 

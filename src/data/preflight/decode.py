@@ -80,23 +80,28 @@ def decode_files(paths: Collection[Path]) -> dict[Path, FileFacts]:
 
 def decode_file(path: Path) -> FileFacts:
     """Decode one file in full, see `decode_files`."""
+    return decode_pixels(path)[0]
+
+
+def decode_pixels(path: Path) -> tuple[FileFacts, Image.Image | None]:
+    """Decode one file in full: its facts and, where it is readable, its picture as stored."""
     try:
         data = path.read_bytes()
         if not data:
-            return FileFacts(problem="0 bytes")
+            return FileFacts(problem="0 bytes"), None
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_MEGAPIXELS * 1_000_000:
-                return FileFacts(oversized=True)
+                return FileFacts(oversized=True), None
             _verify(image.format, data)
             image.load()
-            return _facts_of(image)
+            return _facts_of(image), image
     except Image.DecompressionBombError:
-        return FileFacts(oversized=True)
+        return FileFacts(oversized=True), None
     except UnidentifiedImageError:
-        return FileFacts(problem="not an image, or its header is damaged")
+        return FileFacts(problem="not an image, or its header is damaged"), None
     except Exception as error:  # Pillow's decoders raise almost anything on damaged files
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return FileFacts(problem=reason or type(error).__name__)
+        return FileFacts(problem=reason or type(error).__name__), None
 
 
 def _verify(image_format: str | None, data: bytes) -> None:

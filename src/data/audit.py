@@ -1,0 +1,123 @@
+"""Which masks are bad? Rank them from cached out-of-fold predictions and rules."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from seglab.utils.script import new_parser
+
+DESCRIPTION = """\
+Rank the masks of a split, the most suspicious first, from out-of-fold predictions that exist and
+from rules. Make the predictions, or do all in one, with `seglab audit --config CONFIG`
+(src/tools/audit.py); without --predictions only the rules judge.
+
+what it writes
+  OUT/audit.json             every mask: score, reasons, regions as boxes
+  OUT/audit.html             the worst masks with their pictures, in one file
+  OUT/bad_mask_paths.json    with --write-bad-masks: the top of the list
+"""
+EXAMPLES = """\
+  python src/data/audit.py --data-root data/pets_coco --predictions supplementary/oof/0123456789ab
+  python src/data/audit.py --data-root data/toy_faulty --output-dir supplementary/audit_rules
+"""
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """What this program and `seglab audit` share: where masks are and what is written."""
+    add = parser.add_argument
+    add("--split", default="train", help="the split to judge (default: %(default)s)")
+    add(
+        "--output-dir",
+        type=Path,
+        default=Path("supplementary/audit"),
+        metavar="DIR",
+        help="where the files go (default: %(default)s)",
+    )
+    add("--shown", type=int, default=60, help="masks on the page (default: %(default)s)")
+    add(
+        "--write-bad-masks",
+        type=int,
+        nargs="?",
+        const=25,
+        metavar="N",
+        help="write the first N (25) of the list to bad_mask_paths.json",
+    )
+    add("--overwrite", action="store_true", help="replace a bad_mask_paths.json that exists")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this program."""
+    parser = new_parser("audit-masks", DESCRIPTION, EXAMPLES)
+    add = parser.add_argument
+    add("--data-root", type=Path, required=True, metavar="DIR", help="holds img/ and labels/")
+    add("--img-dir", default="img", help="image folder in it (default: %(default)s)")
+    add("--mask-dir", default="labels", help="mask folder in it (default: %(default)s)")
+    add(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CACHE",
+        help="folders of out-of-fold predictions; of several the mean is taken",
+    )
+    add_output_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    check_outputs(args)
+    from seglab.data.auditing.job import AuditInput
+
+    asked = AuditInput(
+        args.data_root, args.split, args.img_dir, args.mask_dir, tuple(args.predictions)
+    )
+    return audit_and_write(asked, args)
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse what could not be written, before anything is computed.
+
+    Raises:
+        UserError: The folder cannot be written, or holds a `bad_mask_paths.json`, on which a
+            person may have worked.
+    """
+    from seglab.data.auditing.report import BAD_MASKS_FILE
+    from seglab.utils.errors import UserError
+    from seglab.utils.io_utils import require_writable
+
+    if args.write_bad_masks is not None and args.write_bad_masks < 1:
+        raise UserError(f"--write-bad-masks {args.write_bad_masks}", "give a number from 1 on")
+    bad_masks = args.output_dir / BAD_MASKS_FILE
+    if args.write_bad_masks and bad_masks.exists() and not args.overwrite:
+        raise UserError(f"{bad_masks} is there already", "give --overwrite to replace it")
+    require_writable(args.output_dir, "--output-dir")
+
+
+def audit_and_write(asked: object, args: argparse.Namespace) -> int:
+    """Judge the masks and write what the output arguments ask for.
+
+    Args:
+        asked: An `AuditInput`.
+        args: Holds what `add_output_arguments` added.
+    """
+    from seglab.data.auditing.job import AuditInput, run_audit
+    from seglab.data.auditing.report import summary, write_audit, write_bad_masks
+
+    assert isinstance(asked, AuditInput)
+    result = run_audit(asked)
+    written = write_audit(args.output_dir, asked, result, max(args.shown, 0))
+    if args.write_bad_masks:
+        written.append(write_bad_masks(args.output_dir, asked, result, args.write_bad_masks))
+    print(summary(result.verdicts, 10))
+    print("written: " + ", ".join(map(str, written)))
+    return 0
+
+
+if __name__ == "__main__":
+    from seglab.utils.script import run_script
+
+    run_script(main)

@@ -1,0 +1,79 @@
+"""Out-of-fold predictions: really trained, on tiny images."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seglab.mmseg_custom.engine import out_of_fold
+from seglab.mmseg_custom.engine.out_of_fold import FoldOptions, assign_folds, predict_out_of_fold
+from seglab.utils.config_utils import load_config
+from seglab.utils.errors import UserError
+from seglab.utils.prediction_cache import INDEX_FILE, load_probabilities, read_index
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=4, max_size=60), st.integers(2, 4), st.integers(0, 99))
+def test_identical_images_share_a_fold(hashes: list[int], folds: int, seed: int) -> None:
+    images = {f"{number:03d}.jpg": str(value) for number, value in enumerate(hashes)}
+    if len(set(hashes)) < folds:
+        with pytest.raises(UserError, match="different images"):
+            assign_folds(images, folds, seed)
+        return
+    chosen = assign_folds(images, folds, seed)
+    assert list(chosen) == sorted(images)
+    assert set(chosen.values()) == set(range(folds))
+    for one in images:
+        assert all(chosen[one] == chosen[o] for o in images if images[o] == images[one])
+
+
+def test_folds_are_equal_in_size_and_follow_the_seed() -> None:
+    images = {f"{number}.jpg": str(number) for number in range(50)}
+    chosen = assign_folds(images, 5, 0)
+    assert np.bincount(list(chosen.values())).tolist() == [10] * 5
+    assert chosen == assign_folds(images, 5, 0)
+    assert chosen != assign_folds(images, 5, 1)
+
+
+def test_each_image_is_predicted_by_a_model_that_never_saw_it(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(tiny_config)
+    options = FoldOptions(folds=2, epochs=1, device="cpu")
+    seen: list[list[int]] = []
+    real = out_of_fold.fold_config
+
+    def watch(whole, trained_on, held_out, settings_):  # type: ignore[no-untyped-def]
+        seen.append(list(trained_on))
+        made = real(whole, trained_on, held_out, settings_)
+        assert not set(trained_on) & set(held_out)
+        assert made.val_dataloader.dataset.split == "train"
+        assert made.train_cfg.val_interval == 1
+        assert "HistoryEarlyStoppingHook" not in str(made.custom_hooks)
+        return made
+
+    monkeypatch.setattr(out_of_fold, "fold_config", watch)
+    folder = predict_out_of_fold(config, tmp_path, options)
+    assert len(seen) == 2
+    index = read_index(folder)
+    ids = list(index.folds)
+    for fold, trained_on in enumerate(seen):
+        assert {ids[n] for n in trained_on} == {k for k, v in index.folds.items() if v != fold}
+    for sample_id in ids:
+        chances = load_probabilities(folder, sample_id)
+        assert chances.shape[0] == 3
+        np.testing.assert_allclose(chances.sum(0), 1, atol=2e-3)
+    assert not (folder / "runs").exists()
+
+    predict_out_of_fold(config, tmp_path, options)
+    assert len(seen) == 2, "a finished cache is not made again"
+    (folder / INDEX_FILE).unlink()
+    lost = next(key for key, fold in index.folds.items() if fold == 1)
+    (folder / "samples" / f"{lost}.npz").unlink()
+    assert predict_out_of_fold(config, tmp_path, options) == folder
+    assert len(seen) == 3, "only the unfinished fold is trained again"
+    assert load_probabilities(folder, lost).shape[0] == 3
+    shutil.rmtree(folder)
