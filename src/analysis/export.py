@@ -11,9 +11,6 @@ from typing import Any
 
 from seglab.analysis.anonymise import Anonymiser, is_absolute
 from seglab.analysis.run_folder import (
-    CONFIG_JSON,
-    HISTORY_FILE,
-    RUN_FILE,
     Run,
     raise_all,
     read_runs,
@@ -22,13 +19,16 @@ from seglab.analysis.run_folder import (
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable, write_json, write_text
 from seglab.utils.result_files import (
+    CONFIG_FILE,
+    CONFIG_JSON,
+    HISTORY_FILE,
     METRICS_FILE,
     PER_IMAGE_FILE,
     PROVENANCE_FILE,
     RESULTS_FILE,
+    RUN_FILE,
 )
 
-CONFIG_FILE = "config.py"
 SPLITS = ("val", "test")
 #: Pictures without photographs, besides the curves.
 CURVES = "training_curves.png"

@@ -20,12 +20,16 @@ from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import Hypothesis, parse_hypothesis
 from seglab.utils.image_results import ImageResults, load_results, published_metrics
 from seglab.utils.io_utils import read_json
-from seglab.utils.result_files import METRICS_FILE, PROVENANCE_FILE, RESULTS_FILE
+from seglab.utils.result_files import (
+    CONFIG_FILE,
+    CONFIG_JSON,
+    HISTORY_FILE,
+    METRICS_FILE,
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    RUN_FILE,
+)
 from seglab.utils.schemas import validate
-
-CONFIG_JSON = "config.json"
-RUN_FILE = "run.json"
-HISTORY_FILE = "history.jsonl"
 
 _T = TypeVar("_T")
 _RESTORE = "restore the file, or train again"
@@ -258,7 +262,7 @@ def _tested(folder: Path, split: str, faults: list[UserError]) -> bool:
 def test_command(folder: Path, split: str) -> str:
     """The command line that scores a run's best checkpoint on a split."""
     checkpoints = sorted(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-    resolved = folder / ("config.py" if (folder / "config.py").is_file() else CONFIG_JSON)
+    resolved = folder / (CONFIG_FILE if (folder / CONFIG_FILE).is_file() else CONFIG_JSON)
     checkpoint = str(checkpoints[-1]) if checkpoints else "CHECKPOINT.pth"
     command = ["seglab", "test", "--config", str(resolved), "--checkpoint", checkpoint]
     return shlex.join([*command, "--split", split])

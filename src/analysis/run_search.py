@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from seglab.analysis.run_folder import (
-    CONFIG_JSON,
-    RUN_FILE,
     Run,
     raise_all,
     read_runs,
@@ -23,7 +21,7 @@ from seglab.analysis.run_folder import (
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
 from seglab.utils.paths import PROJECT_ROOT, resolve_input
-from seglab.utils.result_files import METRICS_FILE
+from seglab.utils.result_files import CONFIG_JSON, METRICS_FILE, RUN_FILE
 
 #: Where `train` puts runs.
 EXPERIMENTS = PROJECT_ROOT / "experiments"

@@ -71,7 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns the exit code."""
     args = build_parser().parse_args(argv)
     # Heavy imports wait until the command line is known to be right.
-    from seglab.mmseg_custom.engine.record import CONFIG_FILE
     from seglab.mmseg_custom.engine.training import (
         TrainOptions,
         apply_options,
@@ -81,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train,
     )
     from seglab.utils.config_utils import load_config
+    from seglab.utils.result_files import CONFIG_FILE
 
     options = TrainOptions(
         work_dir=args.work_dir,
@@ -124,7 +124,7 @@ def _start(config: Config, resume: bool) -> str:
 
 
 def _interrupted(work_dir: Path) -> int:
-    from seglab.mmseg_custom.engine.record import CONFIG_FILE, LAST_CHECKPOINT
+    from seglab.utils.result_files import CONFIG_FILE, LAST_CHECKPOINT
     from seglab.utils.script import INTERRUPTED
 
     if (work_dir / LAST_CHECKPOINT).is_file():
@@ -141,9 +141,9 @@ def _interrupted(work_dir: Path) -> int:
 def _summarise(config: Config, result: TrainResult) -> None:
     """Draw the curves, print the best epoch's table and the command to run next."""
     from seglab.mmseg_custom.engine.hooks import read_history
-    from seglab.mmseg_custom.engine.record import CONFIG_FILE
     from seglab.utils.config_utils import dataset_metainfo
     from seglab.utils.pretty_printer import print_key_values, print_metrics
+    from seglab.utils.result_files import CONFIG_FILE
     from seglab.utils.visualization_utils import plot_training_curves
 
     metainfo = dataset_metainfo(config)

@@ -1,6 +1,12 @@
-"""Names of the files that a test leaves; `experiments/README.md` says what is in each."""
+"""Names of the files that a run and its tests leave; `experiments/README.md` describes each."""
 
 from __future__ import annotations
+
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.py"
+CONFIG_JSON = "config.json"
+HISTORY_FILE = "history.jsonl"
+LAST_CHECKPOINT = "last_checkpoint"
 
 METRICS_FILE = "test_metrics.json"
 PER_IMAGE_FILE = "per_image.csv"

@@ -67,12 +67,12 @@ def run_audit(asked: AuditInput) -> AuditResult:
     masks_seen = 0
     verdicts, faults = [], []
     classes = indexes[0].classes if indexes else ()
+    names = classes or tuple(f"class {number}" for number in range(256))
     for sample_id, sample in tqdm(files.items(), desc="judging", unit="mask", delay=1.0):
         try:
             mask = read_mask(sample.label)
             masks_seen = max(masks_seen, *(int(v) for v in np.unique(mask) if v != 255), 0)
             chances = _mean_probabilities(asked.predictions, sample_id, mask.shape)
-            names = classes or tuple(f"class {n}" for n in range(256))
             _require_classes(mask, len(names), sample.label, asked.ignore_index)
         except UserError as error:
             faults.append(error.message)
@@ -80,7 +80,7 @@ def run_audit(asked: AuditInput) -> AuditResult:
         other = conflicts.get(sample_id, ())
         verdicts.append(judge(sample_id, mask, chances, names, other, asked.ignore_index))
     _raise_all(faults, "mend these files, or make the predictions again")
-    known = classes or tuple(f"class {number}" for number in range(masks_seen + 1))
+    known = classes or names[: masks_seen + 1]
     recipes = tuple(dict(index.recipe) for index in indexes)
     return AuditResult(tuple(rank(verdicts)), files, hashes, known, recipes)
 

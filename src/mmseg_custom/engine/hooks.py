@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import to_plain, write_text
-
-HISTORY_FILE = "history.jsonl"
+from seglab.utils.result_files import HISTORY_FILE
 
 
 def read_history(work_dir: str | Path) -> list[dict[str, Any]]:

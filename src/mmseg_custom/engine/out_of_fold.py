@@ -43,6 +43,7 @@ from seglab.utils.prediction_cache import (
     save_probabilities,
     write_index,
 )
+from seglab.utils.result_files import LAST_CHECKPOINT
 
 _EARLY_STOPPING = ("HistoryEarlyStoppingHook", "EarlyStoppingHook")
 
@@ -197,7 +198,7 @@ def fold_config(
 
 def _train_fold(config: Config, work_dir: Path, options: FoldOptions) -> Path:
     """Train, or go on with, one fold; returns the last epoch's checkpoint."""
-    pointer = work_dir / "last_checkpoint"
+    pointer = work_dir / LAST_CHECKPOINT
     done = work_dir / f"epoch_{options.epochs}.pth"
     if not done.is_file():
         resume = pointer.is_file()

@@ -11,11 +11,7 @@ from mmengine.config import Config
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, write_json, write_text
-
-RUN_FILE = "run.json"
-CONFIG_FILE = "config.py"
-CONFIG_JSON = "config.json"
-LAST_CHECKPOINT = "last_checkpoint"
+from seglab.utils.result_files import CONFIG_FILE, CONFIG_JSON, RUN_FILE
 
 
 def read_record(work_dir: Path) -> dict[str, Any]:

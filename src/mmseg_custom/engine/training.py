@@ -22,11 +22,12 @@ from seglab.mmseg_custom.engine.monitor import (
     follow_monitor,
     our_evaluators,
 )
-from seglab.mmseg_custom.engine.record import LAST_CHECKPOINT, RUN_FILE, RunRecord, read_record
+from seglab.mmseg_custom.engine.record import RunRecord, read_record
 from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
+from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
 from seglab.utils.script import was_interrupted
 
 
