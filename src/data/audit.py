@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seglab.utils.script import new_parser
+
+if TYPE_CHECKING:
+    from seglab.data.detection import Detector
 
 DESCRIPTION = """\
 Rank the masks of a split, the most suspicious first, from out-of-fold predictions that exist and
@@ -15,11 +19,14 @@ from rules. Make the predictions, or do all in one, with `seglab audit --config 
 
 what it writes
   OUT/audit.json             every mask: score, reasons, regions as boxes
-  OUT/audit.html             the worst masks with their pictures, in one file
+  OUT/audit.html             the worst masks with their pictures, in one file, with tick boxes:
+                             a person ticks the bad ones and downloads bad_mask_paths.json
   OUT/bad_mask_paths.json    with --write-bad-masks: the top of the list
 """
 EXAMPLES = """\
   python src/data/audit.py --data-root data/pets_coco --predictions supplementary/oof/0123456789ab
+  python src/data/audit.py --data-root data/pets_coco --predictions supplementary/oof/0123456789ab \
+      --detector yolov8x-seg.pt --write-bad-masks 25
   python src/data/audit.py --data-root data/toy_faulty --output-dir supplementary/audit_rules
 """
 
@@ -47,11 +54,42 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace a bad_mask_paths.json that exists")
 
 
+def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--detector` and the table of its classes, for a second opinion."""
+    add = parser.add_argument
+    add(
+        "--detector",
+        metavar="WEIGHTS",
+        help="ask a detector for a second opinion: yolov8x-seg.pt, another official name, or a "
+        ".pt or .onnx file of YOLOv8 (needs `make curation`); weights that segment tell more",
+    )
+    add(
+        "--detector-classes",
+        nargs="+",
+        default=[],
+        metavar="N=CLASS",
+        help="which of the detector's classes is which of yours (default: 15=cat 16=dog, COCO's)",
+    )
+
+
+def chosen_detector(args: argparse.Namespace, classes: Sequence[str]) -> Detector | None:
+    """The detector that the arguments ask for.
+
+    Raises:
+        UserError: It cannot be had.
+    """
+    if not args.detector:
+        return None
+    from seglab.data.auditing.second_opinion import load_audit_detector
+
+    return load_audit_detector(args.detector, classes, args.detector_classes)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this program."""
     parser = new_parser("audit-masks", DESCRIPTION, EXAMPLES)
     add = parser.add_argument
-    add("--data-root", type=Path, required=True, metavar="DIR", help="holds img/ and labels/")
+    add("--data-root", "--data_root", type=Path, required=True, help="holds img/ and labels/")
     add("--img-dir", default="img", help="image folder in it (default: %(default)s)")
     add("--mask-dir", default="labels", help="mask folder in it (default: %(default)s)")
     add(
@@ -62,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CACHE",
         help="folders of out-of-fold predictions; of several the mean is taken",
     )
+    add_detector_arguments(parser)
     add_output_arguments(parser)
     return parser
 
@@ -71,9 +110,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     check_outputs(args)
     from seglab.data.auditing.job import AuditInput
+    from seglab.utils.errors import UserError
+    from seglab.utils.prediction_cache import read_index
 
+    if args.detector and not args.predictions:
+        raise UserError(
+            "--detector gives a second opinion on predictions, and there are none",
+            "give --predictions, or make them with `seglab audit --config CONFIG`",
+        )
+    classes = read_index(args.predictions[0]).classes if args.predictions else ()
     asked = AuditInput(
-        args.data_root, args.split, args.img_dir, args.mask_dir, tuple(args.predictions)
+        args.data_root,
+        args.split,
+        args.img_dir,
+        args.mask_dir,
+        tuple(args.predictions),
+        detector=chosen_detector(args, classes),
     )
     return audit_and_write(asked, args)
 
@@ -85,15 +137,14 @@ def check_outputs(args: argparse.Namespace) -> None:
         UserError: The folder cannot be written, or holds a `bad_mask_paths.json`, on which a
             person may have worked.
     """
-    from seglab.data.auditing.report import BAD_MASKS_FILE
+    from seglab.utils.bad_masks import BAD_MASKS_FILE, require_free
     from seglab.utils.errors import UserError
     from seglab.utils.io_utils import require_writable
 
     if args.write_bad_masks is not None and args.write_bad_masks < 1:
         raise UserError(f"--write-bad-masks {args.write_bad_masks}", "give a number from 1 on")
-    bad_masks = args.output_dir / BAD_MASKS_FILE
-    if args.write_bad_masks and bad_masks.exists() and not args.overwrite:
-        raise UserError(f"{bad_masks} is there already", "give --overwrite to replace it")
+    if args.write_bad_masks:
+        require_free(args.output_dir / BAD_MASKS_FILE, args.overwrite)
     require_writable(args.output_dir, "--output-dir")
 
 
@@ -105,13 +156,15 @@ def audit_and_write(asked: object, args: argparse.Namespace) -> int:
         args: Holds what `add_output_arguments` added.
     """
     from seglab.data.auditing.job import AuditInput, run_audit
-    from seglab.data.auditing.report import summary, write_audit, write_bad_masks
+    from seglab.data.auditing.report import bad_masks_of, summary, write_audit
+    from seglab.utils.bad_masks import BAD_MASKS_FILE, write_bad_masks
 
     assert isinstance(asked, AuditInput)
     result = run_audit(asked)
     written = write_audit(args.output_dir, asked, result, max(args.shown, 0))
     if args.write_bad_masks:
-        written.append(write_bad_masks(args.output_dir, asked, result, args.write_bad_masks))
+        listed = bad_masks_of(asked, result, args.write_bad_masks)
+        written.append(write_bad_masks(args.output_dir / BAD_MASKS_FILE, listed, args.overwrite))
     print(summary(result.verdicts, 10))
     print("written: " + ", ".join(map(str, written)))
     return 0

@@ -6,7 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglab.data.audit import add_output_arguments, audit_and_write, check_outputs
+from seglab.data.audit import (
+    add_detector_arguments,
+    add_output_arguments,
+    audit_and_write,
+    check_outputs,
+    chosen_detector,
+)
 from seglab.tools.common import add_config_arguments, add_device_argument
 from seglab.utils.script import new_parser
 
@@ -15,6 +21,7 @@ EXAMPLES = """\
   seglab audit --config configs/lite_fpn_effnetlite2_256x256.py --folds 3 --epochs 10 \\
       --write-bad-masks 25
   seglab audit --config configs/lite_fpn_effnetlite2_256x256.py --seeds 0 1
+  seglab audit --config configs/lite_fpn_effnetlite2_256x256.py --detector yolov8x-seg.pt
 """
 
 
@@ -46,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the predictions are kept (default: %(default)s)",
     )
+    add_detector_arguments(parser)
     add_output_arguments(parser)
     return parser
 
@@ -55,8 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     check_outputs(args)
     from seglab.data.auditing.job import AuditInput
+    from seglab.data.auditing.photographs import find_photographs, list_samples
+    from seglab.data.preflight.folders import find_folders
     from seglab.mmseg_custom.engine.out_of_fold import FoldOptions, predict_out_of_fold
-    from seglab.utils.config_utils import load_config
+    from seglab.utils.config_utils import class_names, load_config
     from seglab.utils.errors import UserError
 
     config = load_config(args.config, args.cfg_options, args.data_root)
@@ -68,9 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--split {args.split}: the config trains on {node.get('split')}",
             "only masks that are trained on can be predicted out of fold",
         )
+    detector = chosen_detector(args, class_names(config))
+    photographs = find_photographs(list_samples(find_folders(config, "train")[0][0]))
+    together = [group.files for group in photographs]
     caches = tuple(
         predict_out_of_fold(
-            config, args.cache_dir, FoldOptions(args.folds, args.epochs, seed, args.device)
+            config,
+            args.cache_dir,
+            FoldOptions(args.folds, args.epochs, seed, args.device),
+            together,
         )
         for seed in dict.fromkeys(args.seeds)
     )
@@ -80,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         node.get("img_dir", "img"),
         node.get("mask_dir", "labels"),
         caches,
+        detector=detector,
     )
     return audit_and_write(asked, args)
 

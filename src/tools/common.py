@@ -19,7 +19,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """`--config`, `--data-root`, `--cfg-options`."""
     parser.add_argument("--config", required=True, help="the config, e.g. configs/lite_....py")
     parser.add_argument(
-        "--data-root", metavar="DIR", help="folder with img/ and labels/; replaces the config's"
+        "--data-root",
+        "--data_root",
+        metavar="DIR",
+        help="folder with img/ and labels/; replaces the config's",
     )
     parser.add_argument(
         "--cfg-options",

@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data-root",
+        "--data_root",
         type=Path,
         default=PROJECT_ROOT / "data" / "toy",
         metavar="DIR",

@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(split="val")
     parser.add_argument(
         "--data-root",
+        "--data_root",
         type=Path,
         metavar="DIR",
         help="folder with img/ and labels/ to describe (default: the one the first run was "

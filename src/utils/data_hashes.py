@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from seglab.utils.io_utils import sha256_file
+from seglab.utils.io_utils import sha256_file, to_plain
 
 
 class SampleFiles(NamedTuple):
@@ -54,6 +55,19 @@ def summarise_hashes(files: Mapping[str, Mapping[str, str | None]]) -> dict[str,
         "images_sha256": _combine(files, "image"),
         "labels_sha256": _combine(files, "label"),
     }
+
+
+def json_sha256(value: Any, compact: bool = True) -> str:
+    """SHA-256 of a value as JSON with sorted keys.
+
+    Args:
+        value: What `to_plain` turns into JSON.
+        compact: Without spaces, in UTF-8; else with a space after each comma and colon and other
+            than ASCII letters escaped. Stored hashes of both kinds exist.
+    """
+    style: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False} if compact else {}
+    text = json.dumps(to_plain(value), sort_keys=True, **style)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest(path: Path) -> str | None:

@@ -6,6 +6,10 @@ every other exception is a defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_SHOWN = 20
+
 
 class UserError(Exception):
     """Something the user can mend: a path, a value, a file.
@@ -25,3 +29,20 @@ class UserError(Exception):
     def __str__(self) -> str:
         """The message, with the fix on a line of its own."""
         return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
+
+
+def raise_faults(what: str, faults: Sequence[str], fix: str) -> None:
+    """Raise one UserError that lists faults, the first 20 of many; nothing where there is none.
+
+    Args:
+        what: What is wrong as a whole, naming the file.
+        faults: Each fault, on a line of its own.
+        fix: What to do about them.
+
+    Raises:
+        UserError: There are faults.
+    """
+    if faults:
+        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+        lines = "".join(f"\n    {fault}" for fault in [*faults[:_SHOWN], *more])
+        raise UserError(f"{what} ({len(faults)} fault{'s' * (len(faults) > 1)}):{lines}", fix)

@@ -29,12 +29,12 @@ from seglab.utils.masks import (
     paint_outcome,
     require_same_size,
 )
+from seglab.utils.paths import IMAGE_SUFFIXES
 from seglab.utils.test_utils import RankedSample, confusion_matrix, per_image_scores
 
 _PANELS = ("image", "ground truth", "prediction", "error map")
 _WIDTH = 10.6  # inches
 _OVERVIEW_ROWS = 4
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LEGEND_LINE = 0.24  # inches
 _LISTED_CLASSES = 12
 _ALPHA = 0.75
@@ -164,7 +164,7 @@ def safe_name(name: str) -> str:
     The suffix of an image file is dropped; folders become part of the name.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    stem = str(path.with_suffix("")) if path.suffix.lower() in _IMAGE_SUFFIXES else str(path)
+    stem = str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else str(path)
     safe = re.sub(r"[^\w.-]+", "_", stem).strip("._-")
     # File systems allow 255 bytes, and the rank and the score are still to come.
     return safe.encode()[:160].decode(errors="ignore") or "unnamed"

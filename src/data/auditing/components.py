@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -18,6 +19,7 @@ from seglab.utils.masks import BACKGROUND, MaskArray
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+Contour = tuple[tuple[int, int], ...]
 
 MISSING, SPURIOUS, FLIPPED = "missing", "spurious", "class_flip"
 
@@ -36,6 +38,7 @@ class Region:
         confidence: Mean probability of the class the model sees; NaN for a rule.
         labelled: The class the mask says.
         predicted: The class the model says.
+        outline: Its contours, each a tuple of (x, y) corners in pixels.
     """
 
     kind: str
@@ -45,6 +48,7 @@ class Region:
     confidence: float
     labelled: int
     predicted: int
+    outline: tuple[Contour, ...] = ()
 
 
 def disc(radius: int) -> BoolArray:
@@ -94,6 +98,7 @@ def disagreement_regions(
                     float(top[window][here].mean()),
                     int(label),
                     int(other),
+                    outline_of(here, window),
                 )
             )
     return sorted(found, key=lambda region: -region.weight)
@@ -103,6 +108,20 @@ def box_of(window: tuple[slice, ...]) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 of an array's window."""
     rows, columns = window
     return int(columns.start), int(rows.start), int(columns.stop), int(rows.stop)
+
+
+def outline_of(part: BoolArray, window: tuple[slice, ...]) -> tuple[Contour, ...]:
+    """The outer contours of a region, in the whole image's pixels.
+
+    Args:
+        part: (h, w) the region inside its window.
+        window: Where that lies in the image.
+    """
+    x0, y0, _, _ = box_of(window)
+    contours, _ = cv2.findContours(
+        part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1, offset=(x0, y0)
+    )
+    return tuple(tuple((int(x), int(y)) for x, y in line[:, 0]) for line in contours)
 
 
 def _kind(label: int, predicted: int) -> str:

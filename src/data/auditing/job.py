@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from seglab.data.auditing.photographs import conflicting_masks, find_photographs, list_samples
 from seglab.data.auditing.ranking import Verdict, judge, rank
+from seglab.data.auditing.second_opinion import Opinion, ask
+from seglab.data.detection import Detector
+from seglab.data.exploration.listing import raise_all, split_folder
+from seglab.data.exploration.measure import to_rgb
+from seglab.data.preflight.decode import decode_files, decode_pixels, read_mask
+from seglab.data.preflight.image_checks import (
+    SplitFiles,
+    check_folders,
+    check_labels,
+    check_modes,
+    check_partners,
+    check_readable,
+    check_sizes,
+    list_split,
+)
 from seglab.utils.data_hashes import SampleFiles, hash_samples
 from seglab.utils.errors import UserError
+from seglab.utils.masks import BACKGROUND
 from seglab.utils.prediction_cache import CacheIndex, load_probabilities, read_index
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_SHOWN = 10
+__all__ = ["AuditInput", "AuditResult", "read_mask", "run_audit"]
+
+_VALUES = 256
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class AuditInput:
         mask_dir: Mask folder in the root.
         predictions: Cache of out-of-fold probabilities (or several: their mean is taken).
         ignore_index: Label of pixels that are not judged.
+        detector: Gives a second opinion, loaded with `with_other_animals`; None to go without.
     """
 
     data_root: Path
@@ -40,6 +57,7 @@ class AuditInput:
     mask_dir: str = "labels"
     predictions: tuple[Path, ...] = ()
     ignore_index: int = 255
+    detector: Detector | None = None
 
 
 @dataclass(frozen=True)
@@ -57,67 +75,89 @@ def run_audit(asked: AuditInput) -> AuditResult:
     """Judge every mask of a split.
 
     Raises:
-        UserError: Files are missing or unreadable, or the predictions are of other masks.
+        UserError: Files are missing or unreadable, or the predictions are of other masks; lists
+            every fault.
     """
-    files = _list_samples(asked)
-    hashes = hash_samples(files.values())
     indexes = [read_index(folder) for folder in asked.predictions]
+    classes = _common_classes(asked, indexes)
+    split = _read_split(asked, classes)
+    samples = {sample.name: sample for sample in list_samples(split.folder)}
+    files = {
+        name: SampleFiles(name, sample.image, split.pairs[sample.image])
+        for name, sample in samples.items()
+    }
+    hashes = hash_samples(files.values())
     _require_same(asked, indexes, hashes)
-    conflicts = _conflicts(hashes)
-    masks_seen = 0
+    conflicts = conflicting_masks(find_photographs(samples.values()), samples)
+    names = classes or _numbered_classes(split)
     verdicts, faults = [], []
-    classes = indexes[0].classes if indexes else ()
-    names = classes or tuple(f"class {number}" for number in range(256))
-    for sample_id, sample in tqdm(files.items(), desc="judging", unit="mask", delay=1.0):
+    for name, sample in tqdm(files.items(), desc="judging", unit="mask", delay=1.0):
+        mask = read_mask(sample.label)
         try:
-            mask = read_mask(sample.label)
-            masks_seen = max(masks_seen, *(int(v) for v in np.unique(mask) if v != 255), 0)
-            chances = _mean_probabilities(asked.predictions, sample_id, mask.shape)
-            _require_classes(mask, len(names), sample.label, asked.ignore_index)
+            chances = _mean_probabilities(asked.predictions, name, mask.shape)
         except UserError as error:
             faults.append(error.message)
             continue
-        other = conflicts.get(sample_id, ())
-        verdicts.append(judge(sample_id, mask, chances, names, other, asked.ignore_index))
-    _raise_all(faults, "mend these files, or make the predictions again")
-    known = classes or names[: masks_seen + 1]
+        opinion = _opinion(asked, sample.image, mask, chances)
+        other = conflicts.get(name, ())
+        verdicts.append(judge(name, mask, chances, names, other, opinion, asked.ignore_index))
+    raise_all(faults, "the predictions cannot be used", "make them again")
     recipes = tuple(dict(index.recipe) for index in indexes)
-    return AuditResult(tuple(rank(verdicts)), files, hashes, known, recipes)
+    return AuditResult(tuple(rank(verdicts)), files, hashes, names, recipes)
 
 
-def read_mask(path: Path) -> npt.NDArray[np.uint8]:
-    """A mask's class indices: (H, W) uint8.
+def _opinion(
+    asked: AuditInput,
+    image: Path,
+    mask: npt.NDArray[np.uint8],
+    chances: npt.NDArray[np.float32] | None,
+) -> Opinion | None:
+    if asked.detector is None:
+        return None
+    _, picture = decode_pixels(image)
+    assert picture is not None  # it was checked with the rest of the split
+    judged = np.where(mask == asked.ignore_index, BACKGROUND, mask)
+    return ask(asked.detector, to_rgb(picture), judged, chances)
+
+
+def _read_split(asked: AuditInput, classes: Sequence[str]) -> SplitFiles:
+    """The split's files, decoded and found in order.
 
     Raises:
-        UserError: It cannot be read or is not single-channel.
+        UserError: They are not; it lists every fault as the preflight words it.
     """
-    try:
-        with Image.open(path) as image:
-            mask = np.asarray(image)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise UserError(f"cannot read mask {path}: {error}", "restore it") from error
-    if mask.ndim != 2 or mask.dtype != np.uint8:
-        raise UserError(f"mask {path} is not one 8-bit channel", "store class numbers, 0 to 255")
-    return mask
+    plain = split_folder(asked.data_root, asked.split, asked.img_dir, asked.mask_dir)
+    folder = replace(plain, classes=tuple(classes), ignore_index=asked.ignore_index)
+    findings = check_folders(folder)
+    if not findings:
+        listed = list_split(folder, {})
+        paths = [path for pair in listed.pairs.items() for path in pair]
+        split = replace(listed, facts=decode_files([*listed.images, *paths]))
+        findings = [
+            *(each for each in check_partners(split) if each.code == "missing-mask"),
+            *check_readable(split),
+            *check_sizes(split),
+            *check_modes(split),
+            *check_labels(split, len(classes) or _VALUES),
+        ]
+    faults = [each for each in findings if each.severity == "fault"]
+    raise_all([f"{each.message}\n    fix: {each.fix}" for each in faults])
+    return split
 
 
-def _list_samples(asked: AuditInput) -> dict[str, SampleFiles]:
-    images = asked.data_root / asked.img_dir / asked.split
-    masks = asked.data_root / asked.mask_dir / asked.split
-    for folder in (images, masks):
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}", "check --data-root and --split")
-    files = {}
-    for path in sorted(images.rglob("*")):
-        if path.suffix.lower() in _SUFFIXES:
-            inside = path.relative_to(images)
-            label = masks / inside.with_suffix(".png")
-            files[inside.as_posix()] = SampleFiles(inside.as_posix(), path, label)
-    if not files:
-        raise UserError(f"no images in {images}", "check --data-root and --split")
-    missing = [f"no mask for {key}" for key, item in files.items() if not item.label.is_file()]
-    _raise_all(missing, f"add them to {masks}")
-    return files
+def _numbered_classes(split: SplitFiles) -> tuple[str, ...]:
+    """Names for the values that the masks hold, where nothing says what they mean."""
+    values = {value for mask in split.readable_masks for value in split.facts[mask].values}
+    highest = max(values - {split.folder.ignore_index}, default=0)
+    return tuple(f"class {number}" for number in range(highest + 1))
+
+
+def _common_classes(asked: AuditInput, indexes: Sequence[CacheIndex]) -> tuple[str, ...]:
+    """The classes that all predictions name; none without predictions."""
+    for folder, index in zip(asked.predictions, indexes, strict=True):
+        if index.classes != indexes[0].classes:
+            raise UserError(f"{folder} has other classes than {asked.predictions[0]}", "leave it")
+    return indexes[0].classes if indexes else ()
 
 
 def _require_same(
@@ -126,30 +166,15 @@ def _require_same(
     hashes: Mapping[str, Mapping[str, str | None]],
 ) -> None:
     """The masks judged must be those that the other folds were trained on."""
+    faults = []
     for folder, index in zip(asked.predictions, indexes, strict=True):
-        if index.classes != indexes[0].classes:
-            raise UserError(f"{folder} has other classes than {asked.predictions[0]}", "leave it")
-        faults = [f"{key}: no prediction" for key in hashes if key not in index.labels]
+        faults += [f"{folder}: no prediction of {key}" for key in hashes if key not in index.labels]
         faults += [
-            f"{key}: the mask has changed since"
+            f"{folder}: the mask of {key} has changed since"
             for key, files in hashes.items()
             if index.labels.get(key, files["label"]) != files["label"]
         ]
-        _raise_all(faults, f"{folder} is of other masks: make the predictions again")
-
-
-def _conflicts(hashes: Mapping[str, Mapping[str, str | None]]) -> dict[str, tuple[str, ...]]:
-    """Sample id -> identical images whose mask files differ."""
-    groups = defaultdict(list)
-    for sample_id, files in hashes.items():
-        groups[files["image"]].append(sample_id)
-    found = {}
-    for group in groups.values():
-        for one in group:
-            others = tuple(o for o in group if hashes[o]["label"] != hashes[one]["label"])
-            if others:
-                found[one] = others
-    return found
+    raise_all(faults, "the predictions are of other masks", "make them again")
 
 
 def _mean_probabilities(
@@ -162,17 +187,3 @@ def _mean_probabilities(
     if len(sizes) > 1:
         raise UserError(f"{sample_id}: sizes of mask and predictions differ: {sizes}")
     return np.asarray(np.mean(each, axis=0), dtype=np.float32)
-
-
-def _require_classes(
-    mask: npt.NDArray[np.uint8], count: int, path: Path, ignore_index: int
-) -> None:
-    bad = [int(v) for v in np.unique(mask) if v >= count and v != ignore_index]
-    if bad:
-        raise UserError(f"mask {path} holds values that are no class: {bad}")
-
-
-def _raise_all(faults: Sequence[str], fix: str) -> None:
-    if faults:
-        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise UserError("\n  ".join([*faults[:_SHOWN], *more]), fix)

@@ -2,7 +2,7 @@
 
 | figure | formula | source |
 |---|---|---|
-| `softmin` | 1 - sum(s softmax((1 - s) / 0.1)), s = probability of the label, over pixels | Lad & Mueller, "Estimating label quality and errors in semantic segmentation data via any model" (2023), eq. for softmin |
+| `softmin` | 1 - sum(s softmax((1 - s) / 0.1)), s = probability of the label, over pixels | Lad & Mueller, "Estimating label quality and errors in semantic segmentation data via any model" (2023), computed by cleanlab |
 | `hard_iou` | 1 - IoU of predicted and labelled object pixels, whatever their class | Jaccard |
 | `expected_iou` | 1 - sum of q over labelled / (labelled pixels + sum of q elsewhere), q = p(any object) | ratio of the expectations of the IoU's parts |
 | `disagreement` | weight of the missing and the spurious regions / pixels mask or model call object | Rottmann & Reese (2023), components |
@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import softmax
+import numpy.typing as npt
+from cleanlab.segmentation.rank import get_label_quality_scores
 
 from seglab.data.auditing.components import FLIPPED, FloatArray, Region
 from seglab.utils.masks import BACKGROUND, MaskArray
@@ -35,20 +36,21 @@ SCORES = (
     "spurious",
     "class_flip",
 )
-TEMPERATURE = 0.1  # Lad & Mueller's default
 
 
-def softmin(confidence: FloatArray, temperature: float = TEMPERATURE) -> float:
-    """The soft minimum of per-pixel self-confidences, 0 to 1: high where the label is right.
+def softmin(labels: npt.NDArray[np.int64], chances: FloatArray) -> float:
+    """Label quality as cleanlab computes it, 0 to 1: high where the label is right.
 
     Args:
-        confidence: (N,) probability of each pixel's label.
-        temperature: Towards 0 it becomes the minimum, towards infinity the mean.
+        labels: (N,) classes of the pixels that count.
+        chances: (C, N) their probabilities.
     """
-    values = confidence.astype(np.float64)
-    if not values.size:
+    if not labels.size:
         return 1.0
-    return float(np.sum(values * softmax((1 - values) / temperature)))
+    quality, _ = get_label_quality_scores(
+        labels[None, None], chances[None, :, None].astype(np.float64), verbose=False
+    )
+    return float(quality[0])
 
 
 def image_scores(
@@ -72,7 +74,6 @@ def image_scores(
     labels = mask[counted].astype(np.int64)
     chances = probabilities[:, counted]
     seen = chances.argmax(axis=0) != BACKGROUND
-    believed = np.take_along_axis(chances, labels[None], axis=0)[0]
     chance = 1 - chances[BACKGROUND].astype(np.float64)  # of any object
     objects = labels != BACKGROUND
     union = float((objects | seen).sum())
@@ -82,9 +83,9 @@ def image_scores(
     apart = [region.weight for region in regions if region.kind != FLIPPED]
     flips = [region.weight for region in regions if region.kind == FLIPPED]
     if not union:  # neither has an object
-        return dict.fromkeys(SCORES, 0.0) | {"softmin": 1 - softmin(believed)}
+        return dict.fromkeys(SCORES, 0.0) | {"softmin": 1 - softmin(labels, chances)}
     return {
-        "softmin": 1 - softmin(believed),
+        "softmin": 1 - softmin(labels, chances),
         "hard_iou": 1 - float((objects & seen).sum()) / union,
         "expected_iou": (missing + spurious) / disputed,
         "disagreement": min(sum(apart) / union, 1.0),

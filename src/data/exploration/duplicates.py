@@ -45,8 +45,12 @@ class Duplicates:
     @property
     def conflicting(self) -> bool:
         """Whether their masks contradict each other."""
-        limit = 0.0 if self.exact else _NOISE_PERCENT
-        return self.disagreement is not None and self.disagreement > limit
+        return self.disagreement is not None and self.disagreement > self.tolerance
+
+    @property
+    def tolerance(self) -> float:
+        """Masks of one picture do not conflict up to this share, in percent, of the pixels."""
+        return 0.0 if self.exact else _NOISE_PERCENT
 
 
 class DuplicateSearch:
@@ -82,25 +86,34 @@ class DuplicateSearch:
         members: defaultdict[int, list[int]] = defaultdict(list)
         for index in range(len(parent)):
             members[_root(parent, index)].append(index)
-        found = (self._describe(group) for group in members.values() if len(group) > 1)
-        return sorted((g for g in found if g), key=lambda g: (not g.conflicting, g.files))
+        parts = (part for group in members.values() for part in self._alike(group))
+        found = (self._describe(part) for part in parts)
+        return sorted(found, key=lambda group: (not group.conflicting, group.files))
 
-    def _describe(self, group: list[int]) -> Duplicates | None:
-        first = group[0]
-        picture = _thumbnail(self._samples[first])
-        alike = [first]
-        for index in group[1:]:
-            same = self._digests[index] == self._digests[first]
-            if same or _correlation(picture, _thumbnail(self._samples[index])) >= _MIN_CORRELATION:
-                alike.append(index)
-        if len(alike) < 2:
-            return None
+    def _alike(self, group: list[int]) -> Iterator[list[int]]:
+        """Part candidates into those that are like the first, like the first of the rest, ..."""
+        while len(group) > 1:
+            first = group[0]
+            picture = _thumbnail(self._samples[first])
+            alike: list[int] = [first]
+            rest: list[int] = []
+            for index in group[1:]:
+                same = self._digests[index] == self._digests[first]
+                same = same or (
+                    _correlation(picture, _thumbnail(self._samples[index])) >= _MIN_CORRELATION
+                )
+                (alike if same else rest).append(index)
+            if len(alike) > 1:
+                yield alike
+            group = rest
+
+    def _describe(self, alike: list[int]) -> Duplicates:
         chosen = [self._samples[index] for index in alike]
         return Duplicates(
             files=tuple(sorted(sample.name for sample in chosen)),
             exact=len({self._digests[index] for index in alike}) == 1,
             splits=tuple(sorted({sample.name.partition("/")[0] for sample in chosen})),
-            disagreement=_disagreement(chosen),
+            disagreement=mask_disagreement(chosen),
         )
 
 
@@ -158,7 +171,12 @@ def _correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -
     return float(one @ other) / length if length else 0.0
 
 
-def _disagreement(samples: Iterable[Sample]) -> float | None:
+def mask_disagreement(samples: Iterable[Sample]) -> float | None:
+    """Largest share, in percent, of pixels in which a mask differs from the first sample's.
+
+    Returns:
+        None where fewer than two samples have masks.
+    """
     masks = (read_mask(sample) for sample in samples if sample.mask)
     first = next(masks, None)
     if first is None:

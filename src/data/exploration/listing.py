@@ -8,9 +8,9 @@ from pathlib import Path
 
 from seglab.data.preflight.folders import SplitFolder, list_files
 from seglab.utils.errors import UserError
+from seglab.utils.paths import IMAGE_SUFFIXES
 
 ALL = "all"
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SHOWN = 20
 
 
@@ -60,7 +60,7 @@ def list_splits(root: Path, wanted: str, img_dir: str, mask_dir: str) -> list[Sp
         if name not in known:
             faults.append(f"unknown split {name!r} (there are: {', '.join(known) or 'none'})")
             continue
-        split = _list_split(_folder(root, name, img_dir, mask_dir))
+        split = _list_split(split_folder(root, name, img_dir, mask_dir))
         if not split.samples:
             faults.append(f"split {name!r} is empty: no image in {root / img_dir / name}")
         elif not any(sample.mask for sample in split.samples):
@@ -70,21 +70,24 @@ def list_splits(root: Path, wanted: str, img_dir: str, mask_dir: str) -> list[Sp
     return splits
 
 
-def raise_all(faults: Sequence[str]) -> None:
-    """Raise one UserError that names every fault; nothing where there is none."""
+def raise_all(
+    faults: Sequence[str],
+    what: str = "the data cannot be read",
+    fix: str = "mend or remove these; nothing was written",
+) -> None:
+    """Raise one UserError that names every fault, the first 20; nothing where there is none."""
     if not faults:
         return
     shown = list(faults[:_SHOWN])
     if len(faults) > _SHOWN:
         shown.append(f"and {len(faults) - _SHOWN} more")
     raise UserError(
-        f"the data cannot be read ({len(faults)} fault{'s' * (len(faults) > 1)}):\n  - "
-        + "\n  - ".join(shown),
-        "mend or remove these; nothing was written",
+        f"{what} ({len(faults)} fault{'s' * (len(faults) > 1)}):\n  - " + "\n  - ".join(shown),
+        fix,
     )
 
 
-def _folder(root: Path, name: str, img_dir: str, mask_dir: str) -> SplitFolder:
+def split_folder(root: Path, name: str, img_dir: str, mask_dir: str) -> SplitFolder:
     """The pair of folders as a data set without a config's options reads it."""
     return SplitFolder(
         split=name,
@@ -92,7 +95,7 @@ def _folder(root: Path, name: str, img_dir: str, mask_dir: str) -> SplitFolder:
         img_dir=img_dir,
         mask_dir=mask_dir,
         subfolder=name,
-        img_suffixes=_SUFFIXES,
+        img_suffixes=IMAGE_SUFFIXES,
         mask_suffix=".png",
         classes=(),
         ignore_index=255,

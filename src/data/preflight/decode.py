@@ -11,8 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 from tqdm import tqdm
+
+from seglab.utils.errors import UserError
 
 MAX_MEGAPIXELS = 100
 
@@ -102,6 +106,24 @@ def decode_pixels(path: Path) -> tuple[FileFacts, Image.Image | None]:
     except Exception as error:  # Pillow's decoders raise almost anything on damaged files
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return FileFacts(problem=reason or type(error).__name__), None
+
+
+def read_mask(path: Path) -> npt.NDArray[np.uint8]:
+    """A mask's class indices: (H, W) uint8.
+
+    Raises:
+        UserError: It cannot be decoded in full, or is not one 8-bit grey channel.
+    """
+    facts, picture = decode_pixels(path)
+    if picture is None:
+        problem = facts.problem or f"more than {MAX_MEGAPIXELS} megapixels"
+        raise UserError(f"cannot read mask {path}: {problem}", "save or fetch it again")
+    if facts.mode != "L":
+        raise UserError(
+            f"mask {path} is of mode {facts.mode}, not one 8-bit grey channel",
+            "save the class indices as single-channel 8-bit PNG (Pillow mode L)",
+        )
+    return np.asarray(picture)
 
 
 def _verify(image_format: str | None, data: bytes) -> None:

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from mmseg.utils import register_all_modules
+
+from seglab.utils.config_utils import building
 from seglab.utils.data_hashes import SampleFiles
+
+
+def build_dataset(config: Config, node: Any) -> Any:
+    """Build a data set of a config without a Runner.
+
+    Args:
+        config: The config, for the message.
+        node: The data set's dict in it; it is not changed.
+
+    Raises:
+        UserError: It does not build.
+    """
+    register_all_modules(init_default_scope=False)
+    init_default_scope("mmseg")
+    with building(config):
+        return DATASETS.build(copy.deepcopy(node))
 
 
 def sample_files(dataset: Any) -> Iterator[SampleFiles]:

@@ -8,34 +8,27 @@ nothing is selected on the held-out masks, which are the ones to be judged.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
-from mmseg.utils import register_all_modules
-from torch import nn
 from tqdm import tqdm
 
 import seglab.mmseg_custom as _registered  # noqa: F401
-from seglab.mmseg_custom.datasets.samples import sample_files
-from seglab.mmseg_custom.engine.inference import load_model, predict_batch
+from seglab.mmseg_custom.datasets.samples import build_dataset, sample_files
+from seglab.mmseg_custom.engine.augmented import SCALES, averaged_probabilities
+from seglab.mmseg_custom.engine.inference import load_model
 from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, select_device, train
-from seglab.mmseg_custom.evaluation.confusion_metric import class_probabilities
-from seglab.utils.config_utils import building, class_names
-from seglab.utils.data_hashes import hash_samples
+from seglab.utils.config_utils import class_names
+from seglab.utils.data_hashes import hash_samples, json_sha256
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import require_writable, to_plain
+from seglab.utils.io_utils import require_writable
 from seglab.utils.prediction_cache import (
     INDEX_FILE,
     CacheIndex,
@@ -57,19 +50,40 @@ class FoldOptions:
         epochs: Epochs of each fold's training.
         seed: Of the division and of the trainings.
         device: 'auto', 'cpu' or 'cuda'.
+        scales: Sizes of the image that predictions are averaged over, each with its mirror image.
     """
 
     folds: int = 5
     epochs: int = 12
     seed: int = 0
     device: str = "auto"
+    scales: tuple[float, ...] = SCALES
+
+
+def join_groups(images: Mapping[str, str], together: Sequence[Collection[str]]) -> dict[str, str]:
+    """Give samples that belong together one name.
+
+    Args:
+        images: Sample id -> hash of its image: equal images belong together.
+        together: Groups of sample ids that do so besides.
+
+    Returns:
+        Sample id -> the hash of one image of its group.
+    """
+    names = dict(images)
+    for group in together:
+        joined = {names[sample_id] for sample_id in group if sample_id in names}
+        if len(joined) > 1:
+            first = min(joined)
+            names = {key: first if name in joined else name for key, name in names.items()}
+    return names
 
 
 def assign_folds(images: Mapping[str, str], folds: int, seed: int) -> dict[str, int]:
     """Divide samples into folds of nearly equal size, identical images together.
 
     Args:
-        images: Sample id -> hash of its image.
+        images: Sample id -> hash of its image, or another name that its group shares.
         folds: Number of folds.
         seed: Of the division.
 
@@ -97,7 +111,12 @@ def assign_folds(images: Mapping[str, str], folds: int, seed: int) -> dict[str, 
     return {sample_id: chosen[sample_id] for sample_id in sorted(chosen)}
 
 
-def predict_out_of_fold(config: Config, cache_root: Path, options: FoldOptions) -> Path:
+def predict_out_of_fold(
+    config: Config,
+    cache_root: Path,
+    options: FoldOptions,
+    together: Sequence[Collection[str]] = (),
+) -> Path:
     """Train a model per fold and store what each says of the images it never saw.
 
     What is there already is not made again: a finished fold, an interrupted fold's predictions.
@@ -106,6 +125,8 @@ def predict_out_of_fold(config: Config, cache_root: Path, options: FoldOptions) 
         config: The config whose train split is predicted; it is not changed.
         cache_root: Caches lie here, each in a folder named by what decides its content.
         options: Folds, epochs, seed, device.
+        together: Groups of sample ids that stay in one fold: photographs that are stored twice.
+            Identical files do so anyhow.
 
     Returns:
         The cache's folder, see `seglab.utils.prediction_cache`.
@@ -120,14 +141,16 @@ def predict_out_of_fold(config: Config, cache_root: Path, options: FoldOptions) 
         raise UserError(f"no image or mask for {', '.join(missing[:5])}", "add the files")
     recipe = {"config_sha256": _config_hash(config), "data": _data_hash(hashes), **asdict(options)}
     recipe.pop("device")  # where it was computed does not make it another cache
+    images = {key: str(files["image"]) for key, files in hashes.items()}
+    groups = join_groups(images, together)
+    if groups != images:
+        recipe["together"] = sorted(sorted(group) for group in together)
     folder = cache_root / _digest(recipe)[:16]
     if (folder / INDEX_FILE).is_file():
         print(f"out-of-fold predictions are there already: {folder}", file=sys.stderr)
         return folder
     require_writable(folder, "the cache")
-    folds = assign_folds(
-        {key: str(files["image"]) for key, files in hashes.items()}, options.folds, options.seed
-    )
+    folds = assign_folds(groups, options.folds, options.seed)
     for fold in tqdm(range(options.folds), desc="folds", unit="fold"):
         _finish_fold(config, dataset, folds, fold, folder, options)
     labels = {key: str(files["label"]) for key, files in hashes.items()}
@@ -165,8 +188,10 @@ def _finish_fold(
     )
     device = select_device(options.device)
     model = load_model(copy.deepcopy(config), checkpoint, device)
+    count = len(class_names(config))
     for number, sample_id in tqdm(open_ones, desc=f"fold {fold}", unit="image", leave=False):
-        save_probabilities(folder, sample_id, flip_averaged(model, dataset[number]))
+        chances = averaged_probabilities(model, dataset[number], count, options.scales)
+        save_probabilities(folder, sample_id, chances)
 
 
 def fold_config(
@@ -212,26 +237,6 @@ def _train_fold(config: Config, work_dir: Path, options: FoldOptions) -> Path:
     return done
 
 
-@torch.inference_mode()
-def flip_averaged(model: nn.Module, sample: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Probabilities averaged over an image and its mirror image.
-
-    Args:
-        model: From `load_model`.
-        sample: As the test pipeline packs it.
-
-    Returns:
-        (C, H, W) float32.
-    """
-    mirrored = {**sample, "inputs": sample["inputs"].flip(-1)}
-    straight, turned = (
-        class_probabilities(result.seg_logits.data, result.seg_logits.data.shape[0])
-        for result in predict_batch(model, [sample, mirrored])
-    )
-    mean = (straight + turned[..., ::-1]) / 2
-    return np.ascontiguousarray(mean, dtype=np.float32)
-
-
 def _held_out_dataset(config: Config) -> Any:
     """The train split without augmentation."""
     node = copy.deepcopy(config.train_dataloader.dataset)
@@ -240,10 +245,7 @@ def _held_out_dataset(config: Config) -> Any:
             f"the train data set is a {node.get('type')}", "audit a config with MaskFolderDataset"
         )
     node.pipeline = config.val_dataloader.dataset.pipeline
-    register_all_modules(init_default_scope=False)
-    init_default_scope("mmseg")
-    with building(config):
-        return DATASETS.build(node)
+    return build_dataset(config, node)
 
 
 def _data_hash(hashes: Mapping[str, Mapping[str, str | None]]) -> str:
@@ -260,5 +262,4 @@ def _config_hash(config: Config) -> str:
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(to_plain(value), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json_sha256(value, compact=False)

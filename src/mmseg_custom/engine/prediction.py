@@ -15,9 +15,8 @@ from seglab.mmseg_custom.engine.training import select_device
 from seglab.utils.config_utils import dataset_metainfo
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path, require_writable
+from seglab.utils.paths import IMAGE_SUFFIXES
 from seglab.utils.visualization_utils import class_colors, overlay_mask
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def find_images(inputs: Sequence[Path], output_dir: Path | None = None) -> dict[Path, Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +12,8 @@ from mmengine.config import Config
 from seglab.mmseg_custom.datasets.samples import sample_files
 from seglab.mmseg_custom.engine.environment import describe_environment
 from seglab.mmseg_custom.engine.record import read_record
-from seglab.utils.data_hashes import hash_samples, summarise_hashes
+from seglab.utils.data_hashes import hash_samples, json_sha256, summarise_hashes
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import to_plain
 
 #: mmengine gives such names to the checkpoints that a validation chose, and to no others.
 _CHOSEN = re.compile(r"best_.+_(epoch|iter)_\d+\.\w+")
@@ -91,9 +88,7 @@ def describe_test(
 
 def config_sha256(config: Config) -> str:
     """SHA-256 of a resolved config as JSON with sorted keys and no spaces, in UTF-8."""
-    content = to_plain(config.to_dict())
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json_sha256(config.to_dict())
 
 
 def selected_on(checkpoint: Path, split: str, images_sha256: str) -> str | None:

@@ -1,7 +1,7 @@
-"""The shapes of the files a test writes, as JSON Schema, and the check against them.
+"""The shapes of files that seglab writes and reads again, as JSON Schema, and the check.
 
-`test_metrics` and `provenance` are described key by key in the `*.schema.json` beside this file,
-and in words in `experiments/README.md`.
+`test_metrics` and `provenance` (what a test writes, in words in `experiments/README.md`), `audit`
+and `bad_masks` are described key by key in the `*.schema.json` beside this file.
 """
 
 from __future__ import annotations
@@ -11,33 +11,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from seglab.utils.errors import UserError
+from seglab.utils.errors import raise_faults
 
 _FOLDER = Path(__file__).parent
 _LONGEST_FAULT = 200  # characters: a message repeats the value it is about
+_TEST_AGAIN = "restore it, or run `seglab test` again: it may be damaged or of another version"
 
 
-def validate(name: str, data: Any, path: str | Path) -> None:
+def validate(name: str, data: Any, path: str | Path, fix: str = _TEST_AGAIN) -> None:
     """Check what was read from a JSON file.
 
     Args:
-        name: `"test_metrics"` or `"provenance"`.
+        name: The schema: `"test_metrics"`, `"provenance"`, `"audit"` or `"bad_masks"`.
         data: The file's content.
         path: The file, for the message.
+        fix: What to do about a file that is damaged.
 
     Raises:
-        UserError: It does not have the shape; names the file and every fault.
+        UserError: It does not have the shape; names the file and every fault (the first
+            20 of many).
     """
     faults = sorted(
         f"{error.json_path.removeprefix('$').lstrip('.') or 'the file'}: {_short(error.message)}"
         for error in _validator(name).iter_errors(data)
     )
-    if faults:
-        count = f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"
-        raise UserError(
-            f"{path} is not what seglab writes ({count}):\n    " + "\n    ".join(faults),
-            "restore it, or run `seglab test` again: it may be damaged or of another version",
-        )
+    raise_faults(f"{path} is not what seglab writes", faults, fix)
 
 
 @cache

@@ -82,8 +82,11 @@ def test_ignored_pixels_are_not_judged() -> None:
 def test_softmin_is_the_formula(values: list[float]) -> None:
     powers = [math.exp((1 - v) / 0.1) for v in values]
     expected = sum(v * p for v, p in zip(values, powers, strict=True)) / sum(powers)
-    assert softmin(np.array(values, np.float32)) == pytest.approx(expected, abs=1e-6)
-    assert min(values) - 1e-6 <= softmin(np.array(values, np.float32)) <= np.mean(values) + 1e-6
+    sure = np.array(values, np.float32)
+    labels = np.arange(len(values)) % 2
+    quality = softmin(labels, np.where(labels == 0, [sure, 1 - sure], [1 - sure, sure]))
+    assert quality == pytest.approx(expected, abs=1e-6)
+    assert min(values) - 1e-6 <= quality <= np.mean(values) + 1e-6
 
 
 @settings(max_examples=30, deadline=None)
@@ -219,7 +222,7 @@ def test_changed_masks_and_bad_files_are_refused(faulty_set: Path, tmp_path: Pat
     assert masks[0].name in str(caught.value)
     assert masks[1].name in str(caught.value)
     masks[1].unlink()
-    with pytest.raises(UserError, match="no mask for"):
+    with pytest.raises(UserError, match="images without a mask"):
         audit.main(command[:-1])
 
 

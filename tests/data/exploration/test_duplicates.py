@@ -97,6 +97,10 @@ def test_same_structure_in_other_colours_is_another_picture(data: Path, write: W
     tinted = np.stack([grey, 255 - grey // 4, 255 - grey // 4], axis=-1)
     write("val", "tinted", tinted, square(2))
     assert groups(data) == []
+    write("val", "tinted_copy", tinted, square(1))  # copies of what only seemed to be a copy
+    (group,) = groups(data)
+    assert group.files == ("val/tinted.png", "val/tinted_copy.png")
+    assert group.exact and group.conflicting
 
 
 def test_flat_images_are_alike_only_when_equal(tmp_path: Path, write: Write) -> None:

@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglab.mmseg_custom.engine import out_of_fold
-from seglab.mmseg_custom.engine.out_of_fold import FoldOptions, assign_folds, predict_out_of_fold
+from seglab.mmseg_custom.engine.out_of_fold import (
+    FoldOptions,
+    assign_folds,
+    join_groups,
+    predict_out_of_fold,
+)
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.prediction_cache import INDEX_FILE, load_probabilities, read_index
@@ -36,6 +41,46 @@ def test_folds_are_equal_in_size_and_follow_the_seed() -> None:
     assert np.bincount(list(chosen.values())).tolist() == [10] * 5
     assert chosen == assign_folds(images, 5, 0)
     assert chosen != assign_folds(images, 5, 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(0, 20), min_size=4, max_size=30),
+    st.lists(st.sets(st.integers(0, 29), max_size=4), max_size=5),
+    st.integers(0, 99),
+)
+def test_what_belongs_together_shares_a_fold(
+    hashes: list[int], groups: list[set[int]], seed: int
+) -> None:
+    images = {f"{number:03d}.jpg": str(value) for number, value in enumerate(hashes)}
+    together = [tuple(f"{number:03d}.jpg" for number in group) for group in groups]
+    names = join_groups(images, together)
+    # Reference: spread names over both kinds of links until nothing changes.
+    linked = [{k for k in images if images[k] == value} for value in set(images.values())]
+    linked += [{k for k in group if k in images} for group in together]
+    expected = {key: key for key in images}
+    for _ in images:
+        for link in linked:
+            lowest = min((expected[k] for k in link), default="")
+            expected.update(dict.fromkeys(link, lowest))
+    for one in images:
+        for other in images:
+            assert (names[one] == names[other]) == (expected[one] == expected[other])
+    if len(set(names.values())) >= 2:
+        chosen = assign_folds(names, 2, seed)
+        assert all(len({chosen[k] for k in link}) <= 1 for link in linked)
+
+
+def test_identical_files_alone_leave_the_folds_as_they_were() -> None:
+    images = {f"{number:02d}.jpg": str(number // 2 + number % 3) for number in range(40)}
+    exact = [[k for k in images if images[k] == value] for value in set(images.values())]
+    assert join_groups(images, exact) == images
+    # The division depends on who shares a name, not on the names.
+    renamed = {key: f"x{value}" for key, value in images.items()}
+    assert assign_folds(renamed, 4, 7) == assign_folds(images, 4, 7)
+    # Of the version before photographs were passed in: seed 0, five folds, no duplicates.
+    plain = {f"{number}.jpg": str(number) for number in range(10)}
+    assert list(assign_folds(plain, 5, 0).values()) == [2, 4, 2, 4, 0, 0, 1, 3, 3, 1]
 
 
 def test_each_image_is_predicted_by_a_model_that_never_saw_it(
@@ -76,4 +121,14 @@ def test_each_image_is_predicted_by_a_model_that_never_saw_it(
     assert predict_out_of_fold(config, tmp_path, options) == folder
     assert len(seen) == 3, "only the unfinished fold is trained again"
     assert load_probabilities(folder, lost).shape[0] == 3
+    same = [[ids[0]]]
+    assert predict_out_of_fold(config, tmp_path, options, same) == folder
+    assert len(seen) == 3, "nothing besides identical files: the same cache"
+    across = [
+        next(key for key, fold in index.folds.items() if fold == wanted) for wanted in range(2)
+    ]
+    joined = predict_out_of_fold(config, tmp_path, options, [across])
+    assert joined != folder
+    folds = read_index(joined).folds
+    assert folds[across[0]] == folds[across[1]]
     shutil.rmtree(folder)

@@ -1,0 +1,1 @@
+"""A person looks at the masks in FiftyOne and tags the bad ones."""

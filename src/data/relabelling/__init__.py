@@ -1,0 +1,1 @@
+"""Repair masks that are listed as bad: detect, segment, merge with the old mask, gate."""
