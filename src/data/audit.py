@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seglab.utils.script import new_parser
 
 if TYPE_CHECKING:
+    from seglab.data.auditing.job import AuditInput
     from seglab.data.detection import Detector
 
 DESCRIPTION = """\
@@ -49,7 +50,8 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=25,
         metavar="N",
-        help="write the first N (25) of the list to bad_mask_paths.json",
+        help="write the first N (25) of the list to bad_mask_paths.json; masks in which nothing "
+        "was found are left out",
     )
     add("--overwrite", action="store_true", help="replace a bad_mask_paths.json that exists")
 
@@ -72,7 +74,9 @@ def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_detector(args: argparse.Namespace, classes: Sequence[str]) -> Detector | None:
+def chosen_detector(
+    args: argparse.Namespace, classes: Sequence[str], device: str = "auto"
+) -> Detector | None:
     """The detector that the arguments ask for.
 
     Raises:
@@ -82,7 +86,7 @@ def chosen_detector(args: argparse.Namespace, classes: Sequence[str]) -> Detecto
         return None
     from seglab.data.auditing.second_opinion import load_audit_detector
 
-    return load_audit_detector(args.detector, classes, args.detector_classes)
+    return load_audit_detector(args.detector, classes, args.detector_classes, device)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -99,6 +103,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="CACHE",
         help="folders of out-of-fold predictions; of several the mean is taken",
+    )
+    add(
+        "--ignore-index",
+        type=int,
+        default=255,
+        metavar="N",
+        help="label value of pixels that are not judged (default: %(default)s)",
     )
     add_detector_arguments(parser)
     add_output_arguments(parser)
@@ -125,6 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.img_dir,
         args.mask_dir,
         tuple(args.predictions),
+        ignore_index=args.ignore_index,
         detector=chosen_detector(args, classes),
     )
     return audit_and_write(asked, args)
@@ -135,7 +147,7 @@ def check_outputs(args: argparse.Namespace) -> None:
 
     Raises:
         UserError: The folder cannot be written, or holds a `bad_mask_paths.json`, on which a
-            person may have worked.
+            person may have worked; or arguments contradict one another.
     """
     from seglab.utils.bad_masks import BAD_MASKS_FILE, require_free
     from seglab.utils.errors import UserError
@@ -143,28 +155,33 @@ def check_outputs(args: argparse.Namespace) -> None:
 
     if args.write_bad_masks is not None and args.write_bad_masks < 1:
         raise UserError(f"--write-bad-masks {args.write_bad_masks}", "give a number from 1 on")
+    if args.detector_classes and not args.detector:
+        raise UserError("--detector-classes without --detector", "name the detector's weights")
     if args.write_bad_masks:
         require_free(args.output_dir / BAD_MASKS_FILE, args.overwrite)
     require_writable(args.output_dir, "--output-dir")
 
 
-def audit_and_write(asked: object, args: argparse.Namespace) -> int:
+def audit_and_write(asked: AuditInput, args: argparse.Namespace) -> int:
     """Judge the masks and write what the output arguments ask for.
 
     Args:
-        asked: An `AuditInput`.
+        asked: Masks and predictions.
         args: Holds what `add_output_arguments` added.
     """
-    from seglab.data.auditing.job import AuditInput, run_audit
+    from seglab.data.auditing.job import run_audit
     from seglab.data.auditing.report import bad_masks_of, summary, write_audit
     from seglab.utils.bad_masks import BAD_MASKS_FILE, write_bad_masks
 
-    assert isinstance(asked, AuditInput)
     result = run_audit(asked)
     written = write_audit(args.output_dir, asked, result, max(args.shown, 0))
     if args.write_bad_masks:
-        listed = bad_masks_of(asked, result, args.write_bad_masks)
-        written.append(write_bad_masks(args.output_dir / BAD_MASKS_FILE, listed, args.overwrite))
+        path = args.output_dir / BAD_MASKS_FILE
+        listed = [mask for mask in bad_masks_of(asked, result, args.write_bad_masks) if mask.score]
+        if listed:
+            written.append(write_bad_masks(path, listed, args.overwrite))
+        else:
+            print(f"nothing was found in any mask: {path} was not written")
     print(summary(result.verdicts, 10))
     print("written: " + ", ".join(map(str, written)))
     return 0

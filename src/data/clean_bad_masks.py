@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seglab.utils.script import new_parser
 
 if TYPE_CHECKING:
+    from seglab.data.detection import Detector
     from seglab.data.relabelling.job import Job, Outcome, Tools
 
 DESCRIPTION = """\
@@ -47,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data-root", "--data_root", type=Path, required=True, help="folder of the data set")
     add("--output-dir", "--output_dir", type=Path, required=True, help="a folder of its own")
     add("--img-dir", "--img_dir", default="img", help="image folder (default: %(default)s)")
+    add("--mask-dir", "--mask_dir", help="mask folder (default: first part of the listed paths)")
     _add_stages(parser)
     add("--ignore-index", "--ignore_index", type=int, default=255, help="of no class (%(default)s)")
     add("--batch-size", "--batch_size", type=int, default=8, help="images at once (%(default)s)")
@@ -112,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     root = resolve_input(args.data_root)
     listed = read_bad_masks(resolve_input(args.bad_masks), root)
-    mask_dir = mask_folder(listed)
+    mask_dir = mask_folder(listed, args.mask_dir)
     store = Store(args.output_dir)
     store.check(root, args.img_dir, mask_dir)
     job = Job(
@@ -122,9 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         ignore_index=args.ignore_index,
         batch_size=args.batch_size,
     )
-    tasks = gather_tasks(root, listed, args.img_dir, job.classes, job.caches, job.ignore_index)
+    tasks = gather_tasks(
+        root, listed, args.img_dir, job.classes, job.caches, job.ignore_index, mask_dir
+    )
     tools = load_tools(args, job)
-    store.prepare()
+    store.prepare({task.split for task in tasks})
     outcome = run_job(store, tasks, root / mask_dir, job, tools)
     print_summary(outcome, store.folder)
     return 0
@@ -147,22 +151,41 @@ def check_numbers(args: argparse.Namespace) -> None:
         faults.append(f"--batch_size {args.batch_size} is no number of images")
     if not 2 <= len(args.classes) <= 255:
         faults.append("--classes: name the background and at least one class")
+    if len(set(args.classes)) < len(args.classes):
+        faults.append("--classes: a name stands there twice")
+    if 0 <= args.ignore_index < len(args.classes):
+        faults.append(f"--ignore_index {args.ignore_index} is the number of a class")
     if faults:
         raise UserError("; ".join(faults), "mend the command line")
 
 
 def load_tools(args: argparse.Namespace, job: Job) -> Tools:
-    """Load detector and segmenter as the command line names them."""
+    """Load detector and segmenter as the command line names them.
+
+    Raises:
+        UserError: One of them, or both, cannot be had.
+    """
     from seglab.data.detection import class_map_for, load_detector
     from seglab.data.relabelling.job import Tools
     from seglab.data.relabelling.segmenters import load_segmenter
+    from seglab.utils.devices import choose_device
+    from seglab.utils.errors import UserError
 
     class_map = class_map_for(job.classes, args.class_map)
-    segmenter = load_segmenter(args.segmenter, args.segmenter_weights, class_map, args.device)
-    detector = load_detector(
-        args.detector, class_map, args.device, job.min_confidence, job.batch_size
-    )
-    return Tools(detector, segmenter, class_map)
+    device = choose_device(args.device)
+
+    def find() -> Detector:
+        return load_detector(args.detector, class_map, device, job.min_confidence, job.batch_size)
+
+    try:
+        segmenter = load_segmenter(args.segmenter, args.segmenter_weights, class_map, device)
+    except UserError as error:
+        try:
+            find()
+        except UserError as other:
+            raise UserError(f"{error}\n{other.message}", other.fix) from error
+        raise
+    return Tools(find(), segmenter, class_map)
 
 
 def print_summary(outcome: Outcome, folder: Path) -> None:

@@ -133,7 +133,8 @@ def choose_masks(args: argparse.Namespace, root: Path, name: str) -> CuratedSet:
         names = tuple(dataset_metainfo(load_config(args.config))["classes"])
         chosen = replace(chosen, classes=names)
     if args.predictions:
-        painted = args.database / "predictions" / name
+        folder = hashlib.sha256(name.encode()).hexdigest()[:16]  # a name may hold any letters
+        painted = args.database / "predictions" / folder
         chosen = with_predictions(chosen, resolve_input(args.predictions), painted)
     return with_sizes(chosen, root)
 
@@ -149,8 +150,9 @@ def dataset_name(args: argparse.Namespace, root: Path) -> str:
         content = read_json(resolve_input(args.audit))
         if isinstance(content, dict):
             split, mask_dir = content.get("split", split), content.get("mask_dir", mask_dir)
-    digest = hashlib.sha256(f"{root.resolve()}\n{mask_dir}\n{split}".encode()).hexdigest()[:8]
-    return f"seglab-{root.resolve().name}-{Path(str(mask_dir)).name}-{split}-{digest}"
+    masks, part = Path(str(mask_dir)), Path(str(split))  # `labels/` is `labels`
+    digest = hashlib.sha256(f"{root.resolve()}\n{masks}\n{part}".encode()).hexdigest()[:8]
+    return f"seglab-{root.resolve().name}-{masks.name}-{part.name}-{digest}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seglab.data.audit import (
     add_detector_arguments,
@@ -15,6 +17,11 @@ from seglab.data.audit import (
 )
 from seglab.tools.common import add_config_arguments, add_device_argument
 from seglab.utils.script import new_parser
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from seglab.data.preflight.folders import SplitFolder
 
 EXAMPLES = """\
   python src/tools/audit.py --config configs/lite_fpn_effnetlite2_256x256.py
@@ -62,25 +69,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns the exit code."""
     args = build_parser().parse_args(argv)
     check_outputs(args)
-    from seglab.data.auditing.job import AuditInput
+    check_numbers(args)
+    from seglab.data.auditing.job import AuditInput, check_files
     from seglab.data.auditing.photographs import find_photographs, list_samples
-    from seglab.data.preflight.folders import find_folders
     from seglab.mmseg_custom.engine.out_of_fold import FoldOptions, predict_out_of_fold
     from seglab.utils.config_utils import class_names, load_config
-    from seglab.utils.errors import UserError
 
     config = load_config(args.config, args.cfg_options, args.data_root)
-    node = config.train_dataloader.dataset
-    if args.epochs < 1:
-        raise UserError(f"--epochs {args.epochs}", "give a number from 1 on")
-    if args.split != node.get("split"):
-        raise UserError(
-            f"--split {args.split}: the config trains on {node.get('split')}",
-            "only masks that are trained on can be predicted out of fold",
-        )
-    detector = chosen_detector(args, class_names(config))
-    photographs = find_photographs(list_samples(find_folders(config, "train")[0][0]))
-    together = [group.files for group in photographs]
+    classes = class_names(config)
+    folder = trained_folder(config, args.split)
+    asked = AuditInput(
+        folder.root,
+        folder.subfolder,
+        folder.img_dir,
+        folder.mask_dir,
+        ignore_index=folder.ignore_index,
+        img_suffixes=folder.img_suffixes,
+        detector=chosen_detector(args, classes, args.device),
+    )
+    check_files(asked, classes)  # before hours of training
+    together = [group.files for group in find_photographs(list_samples(folder))]
     caches = tuple(
         predict_out_of_fold(
             config,
@@ -90,15 +98,64 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for seed in dict.fromkeys(args.seeds)
     )
-    asked = AuditInput(
-        Path(node.data_root),
-        args.split,
-        node.get("img_dir", "img"),
-        node.get("mask_dir", "labels"),
-        caches,
-        detector=detector,
-    )
-    return audit_and_write(asked, args)
+    return audit_and_write(replace(asked, predictions=caches), args)
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers that cannot work.
+
+    Raises:
+        UserError: There are such; it names all.
+    """
+    from seglab.utils.errors import UserError
+
+    faults = [
+        f"--{name} {value} is less than {least}"
+        for name, values, least in (
+            ("folds", [args.folds], 2),
+            ("epochs", [args.epochs], 1),
+            ("seeds", args.seeds, 0),
+        )
+        for value in values
+        if value < least
+    ]
+    if faults:
+        raise UserError("; ".join(faults), "mend the command line")
+
+
+def trained_folder(config: Config, split: str) -> SplitFolder:
+    """The folders of the split that a config trains on.
+
+    Raises:
+        UserError: It trains on another split, or on something else than one plain folder.
+    """
+    from seglab.data.preflight.folders import find_folders
+    from seglab.utils.errors import UserError
+
+    found, _ = find_folders(config, "train")
+    names = ", ".join(folder.subfolder for folder in found) or "none of its folders"
+    if [folder.subfolder for folder in found] != [split]:
+        raise UserError(
+            f"--split {split}: the config trains on {names}",
+            "only masks that are trained on can be predicted out of fold",
+        )
+    (folder,) = found
+    faults = [
+        f"train_dataloader.dataset.{key}"
+        for key, stands in (
+            ("seg_map_suffix", folder.mask_suffix != ".png"),
+            ("reduce_zero_label", folder.reduce_zero_label),
+            ("indices", folder.indices is not None),
+        )
+        if stands
+    ]
+    if faults:
+        raise UserError(
+            f"the audit judges every mask of a folder, as PNG with background 0; the config sets "
+            f"{', '.join(faults)}",
+            "audit a config without",
+        )
+    return folder
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ COMMANDS = {
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
     "audit": ("seglab.tools.audit", "rank the train masks, the most suspicious first"),
+    "curate": ("seglab.data.curate", "look through the masks in FiftyOne and tag the bad ones"),
+    "clean-bad-masks": ("seglab.data.clean_bad_masks", "repair listed masks; accept or reject"),
     "repair-gain": ("seglab.tools.repair_gain", "did repaired masks help? train both, compare"),
     "compare": ("seglab.tools.compare", "which hypothesis won, by how much, could it be chance"),
     "report": ("seglab.tools.report", "write the report from run folders"),
@@ -33,8 +35,7 @@ def _usage() -> str:
         "Semantic-segmentation experiments on small, badly labelled data sets.\n\n"
         "commands:\n" + "\n".join(lines) + "\n\n`seglab COMMAND --help` explains each; "
         "`python src/tools/COMMAND.py` is the same program\n"
-        "(export-run: src/tools/export_run.py, repair-gain: src/tools/repair_gain.py,\n"
-        " make-toy: src/data/make_toy.py, eda: src/data/eda.py)."
+        "with _ for -; eda, curate, clean-bad-masks and make-toy are in src/data."
     )
 
 

@@ -138,6 +138,7 @@ def _say_command(run: PlannedRun) -> None:
     if run.state is State.FINISHED:
         return
     words = ["--config", run.side.file, "--work-dir", run.folder, "--seed", run.seed]
+    words += ["--device", run.device] if run.device != "auto" else []
     words += ["--resume"] if run.state is State.RESUME else []
     print(f"  {tool_command('train', *words)}")
 

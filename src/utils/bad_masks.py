@@ -8,7 +8,7 @@ that has changed since. `schemas/bad_masks.schema.json` describes the file key b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -153,13 +153,15 @@ def locate_inside(root: Path, given: str) -> Path:
         The file, links resolved.
 
     Raises:
-        UserError: The path is absolute, leads out of the folder, also through a link, or names no
-            file.
+        UserError: The path is absolute, leads out of the folder, also through a link, names no
+            file, or is no text.
     """
     parts = PurePosixPath(given)
     shown = repr(given if len(given) <= 200 else given[:200] + "...")
     if "\0" in given:
         raise UserError(f"{shown} holds a NUL byte")
+    if any("\ud800" <= letter <= "\udfff" for letter in given):  # bytes that are no UTF-8
+        raise UserError(f"{shown} is no UTF-8 and cannot stand in a list; rename the file")
     if parts.is_absolute() or PureWindowsPath(given).anchor:
         raise UserError(f"{shown} is absolute; paths are relative to the data root")
     if ".." in parts.parts or ".." in PureWindowsPath(given).parts:
@@ -176,3 +178,34 @@ def locate_inside(root: Path, given: str) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{shown} cannot be read: {reason}") from error
     return real
+
+
+def path_inside(root: Path, path: Path) -> str:
+    """A file's path relative to a data root, with forward slashes; as it is where it is outside."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def unlistable(root: Path, pairs: Mapping[Path, Path]) -> list[str]:
+    """What would keep a list of bad masks from naming masks: told before a person tags any.
+
+    Args:
+        root: The data root.
+        pairs: Image -> its mask; both exist.
+
+    Returns:
+        Files outside the data root, also through a link, and masks that two images share.
+    """
+    faults = []
+    users: dict[Path, list[str]] = {}
+    for image, mask in pairs.items():
+        users.setdefault(mask, []).append(path_inside(root, image))
+        for path in (image, mask):
+            try:
+                locate_inside(root, path_inside(root, path))
+            except UserError as error:
+                faults.append(error.message)
+    return faults + [
+        f"{' and '.join(images)} share the mask {path_inside(root, mask)}; rename one of them"
+        for mask, images in users.items()
+        if len(images) > 1
+    ]

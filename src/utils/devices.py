@@ -24,10 +24,10 @@ def choose_device(device: str) -> str:
         raise UserError(f"--device {device!r} is none of auto, cpu, cuda, cuda:N")
     if device == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    number = int(device.partition(":")[2] or 0)
-    if device != "cpu" and number >= torch.cuda.device_count():
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= count:
         raise UserError(
-            f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices",
+            f"--device {device}: torch sees {count or 'no'} CUDA device{'s' * (count > 1)}",
             "use --device cpu, or install a CUDA build of torch and its driver",
         )
     return device

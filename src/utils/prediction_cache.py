@@ -9,6 +9,7 @@ CACHE/samples/a/x.jpg.npz     `probabilities`, (C, H, W) float16, of sample a/x.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +24,20 @@ INDEX_FILE = "predictions.json"
 _SCHEMA = 1
 
 FloatArray = npt.NDArray[np.float32]
+
+#: What numpy, zip and zlib raise for files that are no such array, or not whole.
+_DAMAGE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_ROUNDED = 1e-2  # how far beyond 0 and 1 probabilities may be
 
 
 @dataclass(frozen=True)
@@ -63,8 +78,12 @@ def read_index(folder: Path) -> CacheIndex:
     if not isinstance(content, dict) or content.get("schema") != _SCHEMA:
         raise UserError(f"{path} is not of schema {_SCHEMA}", "make the predictions again")
     try:
-        classes, folds = tuple(map(str, content["classes"])), dict(content["folds"])
-        return CacheIndex(classes, folds, dict(content["labels"]), dict(content["recipe"]))
+        classes, folds = tuple(content["classes"]), dict(content["folds"])
+        index = CacheIndex(classes, folds, dict(content["labels"]), dict(content["recipe"]))
+        words = [*classes, *index.labels.values()]
+        if not isinstance(content["classes"], list) or {*map(type, words)} != {str} or not classes:
+            raise TypeError("classes and checksums are text")
+        return index
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}", "make the predictions again") from error
 
@@ -99,8 +118,13 @@ def load_probabilities(folder: Path, sample_id: str) -> FloatArray:
     try:
         with np.load(path, allow_pickle=False) as stored:
             values = np.asarray(stored["probabilities"], dtype=np.float32)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise UserError(f"cannot read {path}: {error}", "make the predictions again") from error
-    if values.ndim != 3 or not np.isfinite(values).all():
+    if values.ndim != 3 or not _in_range(values):
         raise UserError(f"{path} holds no (C, H, W) probabilities", "make the predictions again")
     return values
+
+
+def _in_range(values: FloatArray) -> bool:
+    """Whether all are probabilities; NaN is none."""
+    return bool(((values >= -_ROUNDED) & (values <= 1 + _ROUNDED)).all())

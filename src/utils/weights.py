@@ -6,6 +6,7 @@ carries them, torch's download cache, the official URL with its checksum.
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
 import threading
@@ -212,10 +213,15 @@ def _absent(weights: PretrainedWeights, reason: str, way_out: str) -> UserError:
         f"downloaded ({reason})\n"
         f"  file:   {weights.filename}, about {weights.megabytes} MB\n"
         f"  url:    {weights.url}"
-        + (f"\n  sha256: starts with {weights.sha256}" if weights.sha256 else ""),
+        + (f"\n  sha256: {_shown_sha256(weights)}" if weights.sha256 else ""),
         f"download it elsewhere and put it into {local_folders()[-1]} (or any folder named by "
         f"${WEIGHTS_VARIABLE}), or {way_out}",
     )
+
+
+def _shown_sha256(weights: PretrainedWeights) -> str:
+    whole = len(weights.sha256) == 64
+    return weights.sha256 if whole else f"starts with {weights.sha256}"
 
 
 def _open_url(url: str) -> Any:
@@ -253,7 +259,12 @@ def _download(weights: PretrainedWeights, way_out: str) -> Path:
                 for block in iter(lambda: response.read(1 << 20), b""):
                     stream.write(block)
                     bar.update(len(block))
+            # Where no checksum is published this is all that tells half a file from a whole one.
+            if size is not None and temporary.stat().st_size != size:
+                written = temporary.stat().st_size
+                raise http.client.HTTPException(f"it broke off after {written} bytes")
             _verify(temporary, weights)
-    except OSError as error:  # URLError, TimeoutError and socket errors are all OSErrors
+    # URLError, TimeoutError and socket errors are all OSErrors.
+    except (OSError, http.client.HTTPException) as error:
         raise _absent(weights, str(getattr(error, "reason", error)), way_out) from error
     return target

@@ -290,6 +290,32 @@ def test_all_faults_at_once(data: Path, network: Threshold) -> None:
     with pytest.raises(UserError) as caught:
         main(arguments(data, ("000",), "--batch_size", "0", "--min_confidence", "2"))
     assert "--batch_size 0" in str(caught.value) and "--min_confidence 2" in str(caught.value)
+    with pytest.raises(UserError, match="--classes: a name stands there twice"):
+        main(arguments(data, ("000",), "--classes", "background", "cat", "cat"))
+    with pytest.raises(UserError, match="--ignore_index 2 is the number of a class"):
+        main(arguments(data, ("000",), "--ignore_index", "2"))
+
+
+def test_another_ignore_index(data: Path, network: Threshold) -> None:
+    path = data / "labels/train/000.png"
+    mask = np.array(Image.open(path))
+    mask[:30] = 9
+    Image.fromarray(mask).save(path)
+    assert main(arguments(data, ("000",), "--ignore_index", "9")) == 0
+    with Image.open(data / "labels_new/train/000.png") as new:
+        assert ((np.asarray(new) == 9) == (mask == 9)).all()
+
+
+def test_why_a_mask_is_listed_now(data: Path, network: Threshold) -> None:
+    given = arguments(data)
+    main(given)
+    content = json.loads(Path(given[1]).read_text())
+    content["masks"][1].update(reason="a tail is missing", tagged_by="audit")
+    Path(given[1]).write_text(json.dumps(content))
+    main(given)
+    record = json.loads((data / "labels_new/relabel.json").read_text())["masks"][1]
+    assert (record["listed_for"], record["tagged_by"]) == ("a tail is missing", "audit")
+    assert network.looked_at == [3]
 
 
 def test_a_list_that_does_not_fit_is_refused(data: Path, network: Threshold) -> None:
@@ -331,7 +357,7 @@ def test_predictions_are_heard_and_checked(data: Path, network: Threshold, tmp_p
     (cache / "samples/001.jpg.npz").unlink()
     with pytest.raises(UserError, match="no prediction of its image"):
         main(arguments(data, names, "--predictions", str(cache)))
-    with pytest.raises(UserError, match="predicts 3 classes"):
+    with pytest.raises(UserError, match="predicts background, cat, dog; --classes are"):
         main(arguments(data, names, "--predictions", str(cache), "--classes", "background", "cat"))
 
 
@@ -348,6 +374,10 @@ def test_sam2_without_weights_stops_and_names_the_fallbacks(
     assert run_tool(main, arguments(data)) == 2
     printed = capsys.readouterr().err
     assert "--segmenter grabcut" in printed and "Traceback" not in printed
+    # Both at once, each with what to fetch; SAM 2.1's checksum in full.
+    for name in ("sam2.1_hiera_large.pt", "yolov8x.pt"):
+        assert f"file:   {name}" in printed and f"/{name}\n" in printed
+    assert "sha256: 2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318\n" in printed
     assert not (data / "labels_new").exists()
 
 

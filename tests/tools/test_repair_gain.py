@@ -180,7 +180,8 @@ def test_runs_trained_beforehand_are_taken_and_others_refused(
     out = tmp_path / "out"
     short = [*command, "--seeds", "0", "--cfg-options", "train_cfg.max_epochs=1"]
     assert repair_gain.main([*short, "--dry-run"]) == 0
-    assert "train.py --config" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "train.py --config" in printed and "--seed 0 --device cpu" in printed
     assert counted["train"] == []
     words = ["--work-dir", str(out / "tiny/seed_0"), "--seed", "0", "--device", "cpu"]
     given = ["--config", str(tiny_config), "--data-root", str(data)]
@@ -217,6 +218,10 @@ def spoil_same(root: Path) -> None:
     shutil.copytree(root / "labels", root / "labels_fixed")
 
 
+def spoil_unfinished(root: Path) -> None:
+    (root / "labels_fixed/work/records").mkdir(parents=True)
+
+
 def spoil_files(root: Path) -> None:
     folder = root / "labels_fixed/train"
     (folder / "002.png").unlink()
@@ -233,6 +238,7 @@ def spoil_files(root: Path) -> None:
         (None, {"labels_fixed": "labels_fixed/train"}, ["give the folder above"]),
         (None, {"labels_fixed": "labels"}, ["trains on these masks already"]),
         (spoil_same, {}, ["nothing to compare", "12 train masks"]),
+        (spoil_unfinished, {}, ["was stopped before it was done"]),
         (
             spoil_files,
             {},

@@ -109,7 +109,7 @@ def test_every_fault_is_named_at_once(root: Path, tmp_path: Path) -> None:
         "loop.png": "",
         "nul\0.png": "NUL byte",
         "x" * 5000: "cannot be read",
-        "\ud800.png": "cannot be read",
+        "\ud800.png": "no UTF-8",
         "labels/train/none.png": "no such file",
         "labels/train": "no such file",
         "./labels//train/a.png": "listed already, as masks[0]",

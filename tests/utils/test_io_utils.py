@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -74,6 +75,20 @@ def test_numbers_of_numpy_and_torch_become_plain() -> None:
         "1": None,
     }
     json.dumps(plain, allow_nan=False)
+
+
+def test_a_disk_without_space_names_the_file(tmp_path: Path) -> None:
+    """The system's limit on the size of files stands in for a full disk."""
+    path = tmp_path / "result.json"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            write_json(path, "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_json_names_the_file(tmp_path: Path) -> None:

@@ -28,7 +28,19 @@ def test_round_trip(tmp_path: Path) -> None:
     assert read_index(tmp_path) == index
 
 
-@pytest.mark.parametrize("content", ["[]", '{"schema": 2}', '{"schema": 1, "classes": 3}', "{"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"schema": 2}',
+        '{"schema": 1, "classes": 3}',
+        "{",
+        '{"schema": 1, "classes": [], "folds": {}, "labels": {}, "recipe": {}}',
+        '{"schema": 1, "classes": "abc", "folds": {}, "labels": {}, "recipe": {}}',
+        '{"schema": 1, "classes": ["a", 3], "folds": {}, "labels": {}, "recipe": {}}',
+        '{"schema": 1, "classes": ["a"], "folds": {}, "labels": {"x": 3}, "recipe": {}}',
+    ],
+)
 def test_a_damaged_index_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / INDEX_FILE).write_text(content)
     with pytest.raises(UserError, match=INDEX_FILE):
@@ -53,3 +65,26 @@ def test_damaged_probabilities_are_named(tmp_path: Path) -> None:
     np.savez(path, probabilities=np.array([object()]))
     with pytest.raises(UserError, match="cannot read"):
         load_probabilities(tmp_path, "x.jpg")
+
+
+def test_damage_inside_the_archive_is_named(tmp_path: Path) -> None:
+    chances = np.random.default_rng(0).random((3, 20, 20)).astype(np.float32)
+    path = save_probabilities(tmp_path, "x.jpg", chances)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):  # header, compressed data, directory
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            np.testing.assert_allclose(load_probabilities(tmp_path, "x.jpg"), chances, atol=1e-3)
+        except UserError as error:
+            assert "x.jpg.npz" in error.message
+    with path.open("wb") as stream:
+        np.save(stream, chances)  # an array, but no archive
+    with pytest.raises(UserError, match="cannot read"):
+        load_probabilities(tmp_path, "x.jpg")
+
+
+def test_numbers_that_are_no_probabilities_are_named(tmp_path: Path) -> None:
+    for value in (1.5, -0.2, np.inf):
+        save_probabilities(tmp_path, "x.jpg", np.full((3, 2, 2), value, np.float32))
+        with pytest.raises(UserError, match="no \\(C, H, W\\)"):
+            load_probabilities(tmp_path, "x.jpg")

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,12 @@ import pytest
 
 from seglab.utils import weights as module
 from seglab.utils.errors import UserError
-from seglab.utils.weights import KNOWN_WEIGHTS, find_weights, known_weights
+from seglab.utils.weights import (
+    KNOWN_WEIGHTS,
+    PretrainedWeights,
+    find_weights,
+    known_weights,
+)
 
 CONTENT = b"weights of a network"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -142,6 +148,20 @@ def test_download_is_verified_and_cached(
     with pytest.raises(UserError, match="damaged"):
         find_weights("mit_b2")
     assert list(path.parent.iterdir()) == []  # a bad download leaves nothing behind
+
+
+def test_a_download_that_breaks_off_leaves_nothing_behind(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but its size tells half of a file for which no checksum is published."""
+    answer = io.BytesIO(CONTENT[:7])
+    answer.headers = {"Content-Length": str(len(CONTENT))}  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "_open_url", lambda url: answer)
+    yolo = PretrainedWeights("y.pt", "y.pt", "", 7, "http://127.0.0.1:9/y.pt")
+    with pytest.raises(UserError) as caught:
+        module.find_published(yolo, "name another file")
+    assert "broke off after 7 bytes" in str(caught.value) and "sha256" not in str(caught.value)
+    assert list((places / "torch/hub/checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,12 @@ from seglab.data.preflight.image_checks import (
     check_sizes,
     list_split,
 )
+from seglab.utils.bad_masks import unlistable
 from seglab.utils.data_hashes import SampleFiles, hash_samples
 from seglab.utils.errors import UserError
 from seglab.utils.masks import BACKGROUND
+from seglab.utils.paths import IMAGE_SUFFIXES
 from seglab.utils.prediction_cache import CacheIndex, load_probabilities, read_index
-
-__all__ = ["AuditInput", "AuditResult", "read_mask", "run_audit"]
 
 _VALUES = 256
 
@@ -48,6 +48,7 @@ class AuditInput:
         mask_dir: Mask folder in the root.
         predictions: Cache of out-of-fold probabilities (or several: their mean is taken).
         ignore_index: Label of pixels that are not judged.
+        img_suffixes: Endings of image files.
         detector: Gives a second opinion, loaded with `with_other_animals`; None to go without.
     """
 
@@ -57,18 +58,29 @@ class AuditInput:
     mask_dir: str = "labels"
     predictions: tuple[Path, ...] = ()
     ignore_index: int = 255
+    img_suffixes: tuple[str, ...] = IMAGE_SUFFIXES
     detector: Detector | None = None
 
 
 @dataclass(frozen=True)
 class AuditResult:
-    """The verdicts, worst first, and what they are about."""
+    """The verdicts, worst first, and what they are about.
+
+    Attributes:
+        verdicts: Of every mask.
+        files: Sample id -> its image and mask.
+        hashes: Sample id -> their SHA-256.
+        classes: Class names, background first.
+        recipes: How each cache of predictions was made.
+        ignore_index: Label of pixels that were not judged.
+    """
 
     verdicts: tuple[Verdict, ...]
     files: dict[str, SampleFiles]
     hashes: dict[str, dict[str, str | None]]
     classes: tuple[str, ...]
     recipes: tuple[dict[str, object], ...]
+    ignore_index: int = 255
 
 
 def run_audit(asked: AuditInput) -> AuditResult:
@@ -80,7 +92,7 @@ def run_audit(asked: AuditInput) -> AuditResult:
     """
     indexes = [read_index(folder) for folder in asked.predictions]
     classes = _common_classes(asked, indexes)
-    split = _read_split(asked, classes)
+    split = check_files(asked, classes)
     samples = {sample.name: sample for sample in list_samples(split.folder)}
     files = {
         name: SampleFiles(name, sample.image, split.pairs[sample.image])
@@ -94,7 +106,7 @@ def run_audit(asked: AuditInput) -> AuditResult:
     for name, sample in tqdm(files.items(), desc="judging", unit="mask", delay=1.0):
         mask = read_mask(sample.label)
         try:
-            chances = _mean_probabilities(asked.predictions, name, mask.shape)
+            chances = _mean_probabilities(asked.predictions, name, (len(classes), *mask.shape))
         except UserError as error:
             faults.append(error.message)
             continue
@@ -103,7 +115,8 @@ def run_audit(asked: AuditInput) -> AuditResult:
         verdicts.append(judge(name, mask, chances, names, other, opinion, asked.ignore_index))
     raise_all(faults, "the predictions cannot be used", "make them again")
     recipes = tuple(dict(index.recipe) for index in indexes)
-    return AuditResult(tuple(rank(verdicts)), files, hashes, names, recipes)
+    ranked = tuple(rank(verdicts))
+    return AuditResult(ranked, files, hashes, names, recipes, asked.ignore_index)
 
 
 def _opinion(
@@ -116,23 +129,34 @@ def _opinion(
         return None
     _, picture = decode_pixels(image)
     assert picture is not None  # it was checked with the rest of the split
-    judged = np.where(mask == asked.ignore_index, BACKGROUND, mask)
-    return ask(asked.detector, to_rgb(picture), judged, chances)
+    judged = mask != asked.ignore_index
+    objects = np.where(judged, mask, BACKGROUND)
+    return replace(ask(asked.detector, to_rgb(picture), objects, chances), judged=judged)
 
 
-def _read_split(asked: AuditInput, classes: Sequence[str]) -> SplitFiles:
-    """The split's files, decoded and found in order.
+def check_files(asked: AuditInput, classes: Sequence[str]) -> SplitFiles:
+    """Decode the split's files and find them in order.
+
+    Args:
+        asked: Where they are.
+        classes: Class names; none to let every label value pass.
 
     Raises:
         UserError: They are not; it lists every fault as the preflight words it.
     """
-    plain = split_folder(asked.data_root, asked.split, asked.img_dir, asked.mask_dir)
-    folder = replace(plain, classes=tuple(classes), ignore_index=asked.ignore_index)
+    folder = replace(
+        split_folder(asked.data_root, asked.split, asked.img_dir, asked.mask_dir),
+        classes=tuple(classes),
+        ignore_index=asked.ignore_index,
+        img_suffixes=asked.img_suffixes,
+    )
+    places: list[str] = []
     findings = check_folders(folder)
     if not findings:
         listed = list_split(folder, {})
         paths = [path for pair in listed.pairs.items() for path in pair]
         split = replace(listed, facts=decode_files([*listed.images, *paths]))
+        places = unlistable(folder.root, split.pairs)
         findings = [
             *(each for each in check_partners(split) if each.code == "missing-mask"),
             *check_readable(split),
@@ -141,7 +165,7 @@ def _read_split(asked: AuditInput, classes: Sequence[str]) -> SplitFiles:
             *check_labels(split, len(classes) or _VALUES),
         ]
     faults = [each for each in findings if each.severity == "fault"]
-    raise_all([f"{each.message}\n    fix: {each.fix}" for each in faults])
+    raise_all([*places, *(f"{each.message}\n    fix: {each.fix}" for each in faults)])
     return split
 
 
@@ -156,7 +180,9 @@ def _common_classes(asked: AuditInput, indexes: Sequence[CacheIndex]) -> tuple[s
     """The classes that all predictions name; none without predictions."""
     for folder, index in zip(asked.predictions, indexes, strict=True):
         if index.classes != indexes[0].classes:
-            raise UserError(f"{folder} has other classes than {asked.predictions[0]}", "leave it")
+            raise UserError(
+                f"{folder} has other classes than {asked.predictions[0]}", "leave one of them out"
+            )
     return indexes[0].classes if indexes else ()
 
 
@@ -182,8 +208,17 @@ def _mean_probabilities(
 ) -> npt.NDArray[np.float32] | None:
     if not folders:
         return None
-    each = [load_probabilities(folder, sample_id) for folder in folders]
-    sizes = sorted({item.shape[1:] for item in each} | {shape})
-    if len(sizes) > 1:
-        raise UserError(f"{sample_id}: sizes of mask and predictions differ: {sizes}")
+    each = []
+    for folder in folders:
+        item = load_probabilities(folder, sample_id)
+        if item.shape != shape:
+            raise UserError(
+                f"{folder}: the prediction of {sample_id} is {_by(item.shape)} (classes, height, "
+                f"width); its mask wants {_by(shape)}"
+            )
+        each.append(item)
     return np.asarray(np.mean(each, axis=0), dtype=np.float32)
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

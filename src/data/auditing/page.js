@@ -7,11 +7,16 @@ const reasons = [...document.querySelectorAll("section input[type=text]")];
 const button = document.getElementById("download");
 const number = document.getElementById("number");
 
-function recall() {
-  let kept = {};
+function remembered() {
   try {
-    kept = JSON.parse(localStorage.getItem(audit.key)) || {};
+    const kept = JSON.parse(localStorage.getItem(audit.key));
+    if (kept && typeof kept === "object" && !Array.isArray(kept)) return kept;
   } catch { /* Forbidden or damaged: the page works without a memory. */ }
+  return {};
+}
+
+function recall() {
+  const kept = remembered();
   audit.masks.forEach((mask, index) => {
     const entry = kept[mask.path];
     boxes[index].checked = Boolean(entry && entry.ticked);
@@ -20,10 +25,11 @@ function recall() {
 }
 
 function changed() {
-  const kept = {};
+  const kept = remembered();  // a page that showed more masks left more in it
   audit.masks.forEach((mask, index) => {
     const entry = { ticked: boxes[index].checked, reason: reasons[index].value };
     if (entry.ticked || entry.reason) kept[mask.path] = entry;
+    else delete kept[mask.path];
   });
   try {
     localStorage.setItem(audit.key, JSON.stringify(kept));

@@ -20,14 +20,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from seglab.data.auditing.job import AuditResult, read_mask
+from seglab.data.auditing.job import AuditResult
 from seglab.data.auditing.ranking import Verdict
+from seglab.data.exploration.measure import to_rgb
+from seglab.data.preflight.decode import decode_pixels, read_mask
 from seglab.utils.bad_masks import BAD_MASKS_FILE, PERSON, SCHEMA, BadMask
 from seglab.utils.errors import UserError
 from seglab.utils.masks import ImageArray, class_colors, overlay_mask
 
 _OUTLINE = (213, 94, 0)
 _TINY = 8  # pixels
+_WIDEST = 800  # pixels of a picture's longer side; larger ones are shrunk to it
 _SUGGESTED = 25  # in the field beside "Tick the first"
 _PAGE = """\
 <!DOCTYPE html>
@@ -133,7 +136,7 @@ def _data(listed: Sequence[BadMask], shown: int) -> str:
 
 def _section(place: int, verdict: Verdict, result: AuditResult) -> str:
     files = result.files[verdict.sample_id]
-    picture = _picture(files.image, files.label, verdict, len(result.classes))
+    picture = _picture(files.image, files.label, verdict, result)
     name = html.escape(verdict.sample_id)
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in verdict.reasons)
     return (
@@ -145,33 +148,35 @@ def _section(place: int, verdict: Verdict, result: AuditResult) -> str:
     )
 
 
-def _picture(image: Path, label: Path, verdict: Verdict, classes: int) -> str:
+def _picture(image: Path, label: Path, verdict: Verdict, result: AuditResult) -> str:
     """Outlined image and mask side by side, as a data URI."""
-    try:
-        with Image.open(image) as opened:
-            photograph = np.asarray(opened.convert("RGB"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read image {image}: {error}", "restore it") from error
+    _, opened = decode_pixels(image)
     mask = read_mask(label)
-    if photograph.shape[:2] != mask.shape:
-        raise UserError(f"{image} and its mask are of different size", "mend the mask")
-    painted = overlay_mask(photograph, mask, class_colors(classes))
-    outlined = [_outline(picture, verdict) for picture in (photograph, painted)]
+    if opened is None or (photograph := to_rgb(opened)).shape[:2] != mask.shape:
+        raise UserError(f"{image} or its mask has changed meanwhile", "audit again")
+    colors = class_colors(len(result.classes))
+    painted = overlay_mask(photograph, mask, colors, ignore_index=result.ignore_index)
+    shrunk = min(1.0, _WIDEST / max(mask.shape))
+    outlined = [_outline(picture, verdict, shrunk) for picture in (photograph, painted)]
     buffer = io.BytesIO()
     Image.fromarray(np.hstack(outlined)).save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _outline(picture: ImageArray, verdict: Verdict) -> ImageArray:
+def _outline(picture: ImageArray, verdict: Verdict, scale: float = 1.0) -> ImageArray:
     """The picture with the contours of the suspicious regions, or boxes where none are known."""
     canvas = Image.fromarray(picture)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in canvas.size)
+        canvas = canvas.resize((width, height), Image.Resampling.BOX)
     draw = ImageDraw.Draw(canvas)
     for region in verdict.regions:
-        x0, y0, x1, y1 = region.box
+        x0, y0, x1, y1 = (round(side * scale) for side in region.box)
         # Two or three pixels cannot be seen: whatever is tiny gets a box around it.
         if not region.outline or max(x1 - x0, y1 - y0) < _TINY:
             draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=_OUTLINE, width=2)
             continue
         for contour in region.outline:
-            draw.line([*contour, contour[0]], fill=_OUTLINE, width=2)
+            line = [(x * scale, y * scale) for x, y in (*contour, contour[0])]
+            draw.line(line, fill=_OUTLINE, width=2)
     return np.asarray(canvas)

@@ -47,6 +47,8 @@ RULE_LIMIT = 0.1
 #: What a grave finding adds, once. None of the objects in human masks is a sliver; where the
 #: detector was sure of an animal without a label, 4 masks of 5 were bad.
 GRAVE_SHARE = {DUPLICATE: 0.5, UNLABELLED: 0.3, SLIVER: 0.2}
+#: What is left of the rules where a witness has looked: it sees more than a rule does.
+RULES_BESIDE = 0.1
 _NAMED_WEIGHT = 0.05  # a region is named where it is this share of the image's objects
 _NAMED = 4
 _CONFIRMED = 0.8  # at this IoU somebody outlines an object as the mask does
@@ -107,14 +109,14 @@ def judge(
         scores["unconfirmed"] = 1 - witness.agreement if witness else 0.0
     kinds = Counter(region.kind for region in [*rules, *unlabelled])
     kinds[DUPLICATE] = int(bool(conflicts))
-    suspicion = _with_rules(_seen_part(scores, witness), kinds)
+    suspicion = _with_rules(_seen_part(scores, witness), kinds, RULES_BESIDE if witness else 1.0)
     named = _weighty(regions, int((judged != BACKGROUND).sum()))
     reasons = [_sentence(region, classes) for region in [*named, *unlabelled]]
     reasons += [f"the same photograph has another mask: {other}" for other in conflicts]
     reasons += _rule_sentences(rules)
     shown = [*named, *unlabelled, *rules]
     if witness and witness.agreement < _CONFIRMED:
-        reasons.append(f"nobody outlines it so: at best {witness.name}, {_iou(witness)}")
+        reasons.append(f"no witness confirms it (best: {witness.name}, {_iou(witness)})")
         shown.append(witness_region(witness))
     return Verdict(sample_id, suspicion, scores, tuple(dict.fromkeys(reasons)), tuple(shown))
 
@@ -145,11 +147,11 @@ def _seen_part(scores: Mapping[str, float], witness: Witness | None) -> float:
     return SILENT_SHARE * alone if "unconfirmed" in scores else alone
 
 
-def _with_rules(seen: float, kinds: Mapping[str, int]) -> float:
-    """What was seen, raised by each finding: 1 - (1 - seen) (1 - share) ..."""
+def _with_rules(seen: float, kinds: Mapping[str, int], weight: float) -> float:
+    """What was seen, raised by each finding: 1 - (1 - seen) (1 - weight * share) ..."""
     tidy = min(sum(RULE_SHARE[kind] * kinds.get(kind, 0) for kind in RULE_SHARE), RULE_LIMIT)
     shares = [tidy, *(share for kind, share in GRAVE_SHARE.items() if kinds.get(kind))]
-    return 1 - (1 - seen) * math.prod(1 - share for share in shares)
+    return 1 - (1 - seen) * math.prod(1 - weight * share for share in shares)
 
 
 def rank(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from seglab.data.auditing.job import AuditInput, AuditResult
 from seglab.data.auditing.page import audit_page
 from seglab.data.auditing.ranking import Verdict, plain_region
-from seglab.utils.bad_masks import AUDIT, BadMask
+from seglab.utils.bad_masks import AUDIT, BadMask, path_inside
 from seglab.utils.io_utils import write_json, write_text
 
 AUDIT_FILE, PAGE_FILE = "audit.json", "audit.html"
@@ -74,21 +74,15 @@ def bad_masks_of(asked: AuditInput, result: AuditResult, top: int) -> list[BadMa
     """The first `top` masks of the ranking as the audit calls them bad."""
     return [
         BadMask(
-            path=_inside(asked.mask_dir, asked.split, verdict.sample_id, ".png"),
+            path=path_inside(asked.data_root, result.files[verdict.sample_id].label),
             sha256=str(result.hashes[verdict.sample_id]["label"]),
             reason="; ".join(verdict.reasons) or _NO_REASON,
             tagged_by=AUDIT,
-            image=_inside(asked.img_dir, asked.split, verdict.sample_id),
+            image=path_inside(asked.data_root, result.files[verdict.sample_id].image),
             score=verdict.suspicion,
         )
         for verdict in result.verdicts[:top]
     ]
-
-
-def _inside(folder: str, split: str, sample_id: str, suffix: str | None = None) -> str:
-    """A sample's path relative to the data root."""
-    path = Path(folder, split, sample_id)
-    return (path.with_suffix(suffix) if suffix else path).as_posix()
 
 
 def summary(verdicts: Sequence[Verdict], top: int) -> str:

@@ -47,10 +47,12 @@ class Opinion:
     Attributes:
         detections: On the whole image; other animals have the label `BACKGROUND`.
         closer: (H, W) objects seen in enlarged looks; None where the detector does not segment.
+        judged: (H, W) the pixels that a mask is judged by; None for all of them.
     """
 
     detections: tuple[Detection, ...] = ()
     closer: BoolArray | None = None
+    judged: BoolArray | None = None
 
 
 class Witness(NamedTuple):
@@ -155,7 +157,8 @@ def without_other_animals(chances: FloatArray, detections: Sequence[Detection]) 
         x0, y0, x1, y1 = (round(value) for value in item.box)
         keep[y0:y1, x0:x1] = np.minimum(keep[y0:y1, x0:x1], 1 - item.confidence)
     adjusted = chances * keep
-    adjusted[BACKGROUND] = 1 - np.delete(adjusted, BACKGROUND, axis=0).sum(axis=0)
+    objects = np.delete(adjusted, BACKGROUND, axis=0).sum(axis=0)
+    adjusted[BACKGROUND] = np.maximum(1 - objects, 0)  # stored in half precision, sums exceed 1
     return np.asarray(adjusted, dtype=np.float32)
 
 
@@ -184,7 +187,8 @@ def best_witness(mask: MaskArray, chances: FloatArray | None, opinion: Opinion) 
         opinion: From `ask`.
 
     Returns:
-        The witness; None where the detector saw nothing, or does not segment.
+        The witness; None where the detector saw nothing in the pixels that are judged, or does
+        not segment.
     """
     if opinion.closer is None:
         return None
@@ -192,11 +196,15 @@ def best_witness(mask: MaskArray, chances: FloatArray | None, opinion: Opinion) 
     for item in opinion.detections:
         if item.label != BACKGROUND and item.confidence >= SURE and item.mask is not None:
             sure |= item.mask
-    views = {"the detector on the enlarged image": opinion.closer, "the detector": sure}
+    judged = np.ones(mask.shape, bool) if opinion.judged is None else opinion.judged
+    views = {
+        "the detector on the enlarged image": opinion.closer & judged,
+        "the detector": sure & judged,
+    }
     if all(view.sum() < _VISIBLE for view in views.values()):
         return None
     if chances is not None:
-        views["the model"] = chances[BACKGROUND] < 0.5
+        views["the model"] = (chances[BACKGROUND] < 0.5) & judged
     labelled = mask != BACKGROUND
     seen = [
         Witness(name, view, mask_iou(labelled, view))

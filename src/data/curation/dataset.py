@@ -57,11 +57,13 @@ def build_dataset(
         name: The dataset's name.
         chosen: The masks, with sizes.
         data_root: What their paths are relative to.
-        tag_top: Tag the first so many of the audit's list in its name. A sample gets this tag
-            once: where a person has taken it away it stays away.
+        tag_top: Tag the first so many of the audit's list in its name, but none in which it found
+            nothing. A sample gets this tag once: where a person has taken it away it stays away.
+
+    Raises:
+        UserError: FiftyOne does not take the name.
     """
-    there = fiftyone.dataset_exists(name)
-    dataset = fiftyone.load_dataset(name) if there else fiftyone.Dataset(name, persistent=True)
+    dataset = _open(fiftyone, name)
     _declare(fiftyone, dataset, chosen)
     wanted = {mask.mask: mask for mask in chosen.masks}
     changed: list[str] = []
@@ -91,6 +93,16 @@ def build_dataset(
     _arrange(fiftyone, dataset)
     kept = tuple(sample["mask_path"] for sample in unlisted)
     return Built(dataset, len(fresh), tuple(changed), kept)
+
+
+def _open(fiftyone: Any, name: str) -> Any:
+    """The dataset of this name, made where there is none."""
+    if fiftyone.dataset_exists(name):
+        return fiftyone.load_dataset(name)
+    try:
+        return fiftyone.Dataset(name, persistent=True)
+    except ValueError as error:  # no letter in it, or too like another's name
+        raise UserError(f"FiftyOne refuses the name {name!r}: {error}", "give --name") from error
 
 
 def _declare(fiftyone: Any, dataset: Any, chosen: CuratedSet) -> None:
@@ -170,7 +182,8 @@ def _fill(fiftyone: Any, sample: Any, mask: CuratedMask, data_root: Path, tag_to
     for name, value in mask.scores.items():
         sample["score_" + re.sub(r"\W", "_", name)] = value
     sample["regions"] = _regions(fiftyone, sample, mask)
-    if mask.rank <= tag_top and not _get(sample, "tagged_by_audit") and not is_tagged(sample):
+    suspected = mask.rank <= tag_top and mask.score  # at 0 the audit found nothing
+    if suspected and not _get(sample, "tagged_by_audit") and not is_tagged(sample):
         sample.tags.append(TAG)
         sample["tagged_by_audit"] = True
 

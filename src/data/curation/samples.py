@@ -12,7 +12,7 @@ from PIL import Image
 
 from seglab.data.exploration.listing import list_splits
 from seglab.data.preflight.decode import FileFacts, decode_files
-from seglab.utils.bad_masks import locate_inside
+from seglab.utils.bad_masks import locate_inside, path_inside, unlistable
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import atomic_path, read_json, sha256_file
 from seglab.utils.prediction_cache import INDEX_FILE, load_probabilities, read_index
@@ -113,19 +113,21 @@ def masks_of_split(data_root: Path, split: str, img_dir: str, mask_dir: str) -> 
     """All masks of a split, by name.
 
     Raises:
-        UserError: Folders are missing or empty, images have no mask, or several splits are named.
+        UserError: Folders are missing or empty, images have no mask or share one, files are
+            outside the data root, or several splits are named.
     """
     found = list_splits(data_root, split, img_dir, mask_dir)
     if len(found) > 1:
         raise UserError(f"--split {split} names {len(found)} splits", "look at one at a time")
     listed = found[0]
-    missing = [f"{sample.name} has no mask" for sample in listed.samples if sample.mask is None]
-    raise_faults(f"images of {data_root} have no mask", missing, "add the masks")
+    faults = [f"{sample.name} has no mask" for sample in listed.samples if sample.mask is None]
+    faults += unlistable(data_root, {each.image: each.mask for each in listed.samples if each.mask})
+    raise_faults(f"masks of {data_root} cannot be listed", faults, "mend the data set")
     return CuratedSet(
         tuple(
             CuratedMask(
-                mask=sample.mask.relative_to(data_root).as_posix(),
-                image=sample.image.relative_to(data_root).as_posix(),
+                mask=path_inside(data_root, sample.mask),
+                image=path_inside(data_root, sample.image),
                 sample_id=sample.name.partition("/")[2],
                 sha256=sha256_file(sample.mask),
             )

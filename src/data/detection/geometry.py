@@ -10,7 +10,7 @@ from scipy import ndimage
 from seglab.data.detection.interface import BoolArray
 
 Box = tuple[float, float, float, float]
-_EIGHT = np.ones((3, 3))
+EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
 def bounding_box(mask: BoolArray) -> Box | None:
@@ -37,14 +37,14 @@ def mask_iou(first: BoolArray, second: BoolArray) -> float:
     return float((first & second).sum() / union) if union else 1.0
 
 
-def share_inside(part: BoolArray, whole: BoolArray) -> float:
-    """The share of `part` that lies in `whole`; 0 where `part` is empty."""
-    area = int(part.sum())
-    return float((part & whole).sum() / area) if area else 0.0
+def split_parts(mask: BoolArray, smallest: float = 1) -> list[BoolArray]:
+    """The connected parts of a mask (pixels touch at corners too), largest first.
 
-
-def split_parts(mask: BoolArray) -> list[BoolArray]:
-    """The connected parts of a mask (pixels touch at corners too), largest first."""
-    numbered, count = ndimage.label(mask, _EIGHT)
-    parts = [np.asarray(numbered == number) for number in range(1, count + 1)]
-    return sorted(parts, key=lambda part: -int(part.sum()))
+    Args:
+        mask: (H, W) bool.
+        smallest: Parts of fewer pixels are left out.
+    """
+    numbered, _ = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    areas = np.bincount(numbered.ravel())
+    order = np.argsort(-areas[1:], kind="stable") + 1
+    return [np.asarray(numbered == number) for number in order if areas[number] >= smallest]

@@ -95,10 +95,9 @@ def _predicted(probabilities: FloatArray, found: Sequence[Detection]) -> list[Pr
     # Thin bridges and specks of a small network are not worth a look.
     opened = np.asarray(ndimage.binary_opening(predicted, iterations=2))
     prompts = []
-    for part in split_parts(opened):
+    for part in split_parts(opened, _REGION_SHARE * opened.size):
         box = bounding_box(part)
-        if part.sum() < _REGION_SHARE * part.size or box is None:
-            break  # the parts are sorted by size
+        assert box is not None
         boxes = np.zeros(part.shape, bool)
         for each in found:
             x0, y0, x1, y1 = (round(value) for value in each.box)

@@ -65,7 +65,7 @@ def judge(
     before, after = ((mask != BACKGROUND) & (mask != ignore_index) for mask in (old, merged.mask))
     fits: list[float | None] = [None, None]
     if probabilities is not None:
-        foreground = 1 - probabilities[BACKGROUND]
+        foreground = (1 - probabilities[BACKGROUND]) * (old != ignore_index)
         fits = [soft_iou(before, foreground), soft_iou(after, foreground)]
     changes = [edit for edit in merged.edits if edit.kind in CHANGES]
     figures: dict[str, float | None] = {

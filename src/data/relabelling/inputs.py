@@ -14,13 +14,14 @@ from seglab.data.preflight.decode import FileFacts, decode_file
 from seglab.data.relabelling.candidates import FloatArray
 from seglab.data.relabelling.merging import Mask
 from seglab.utils.bad_masks import BadMask
-from seglab.utils.errors import UserError
+from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import sha256_file
-from seglab.utils.masks import BACKGROUND, ImageArray
+from seglab.utils.masks import ImageArray
+from seglab.utils.paths import IMAGE_SUFFIXES
 from seglab.utils.prediction_cache import load_probabilities, probabilities_path, read_index
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SHOWN = 20
+_MASK_SUFFIX = ".png"
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,37 @@ class Task:
     predictions: tuple[Path, ...]
 
 
-def mask_folder(masks: Sequence[BadMask]) -> str:
+def mask_folder(masks: Sequence[BadMask], named: str | None = None) -> str:
     """The mask folder that all listed masks lie in, relative to the data root.
 
+    Args:
+        masks: What is listed.
+        named: The folder, where it is more than the first part of the paths.
+
     Raises:
-        UserError: They lie in several, or a path has not the form MASK_DIR/SPLIT/NAME.
+        UserError: They lie in several, or a path has not the form MASK_DIR/SPLIT/NAME.png.
     """
-    short = [mask.path for mask in masks if len(PurePosixPath(mask.path).parts) < 3]
-    if short:
+    paths = [PurePosixPath(mask.path) for mask in masks]
+    above = None if named is None else PurePosixPath(named)
+    depth = 1 if above is None else len(above.parts)
+    strange = [
+        path.as_posix()
+        for path in paths
+        if len(path.parts) < depth + 2
+        or path.suffix != _MASK_SUFFIX
+        or (above is not None and not path.is_relative_to(above))
+    ]
+    if strange:
+        more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
         raise UserError(
-            f"not of the form MASK_DIR/SPLIT/NAME.png: {', '.join(short[:_SHOWN])}",
-            "list masks below the data root's mask folder, such as labels/train/x.png",
+            f"not of the form {named or 'MASK_DIR'}/SPLIT/NAME{_MASK_SUFFIX}: "
+            f"{', '.join(strange[:_SHOWN])}{more}",
+            "list masks of one mask folder, such as labels/train/x.png; where it lies deeper, "
+            "name it with --mask_dir",
         )
-    folders = sorted({PurePosixPath(mask.path).parts[0] for mask in masks})
+    if above is not None:
+        return above.as_posix()
+    folders = sorted({path.parts[0] for path in paths})
     if len(folders) > 1:
         raise UserError(
             f"the listed masks lie in several folders: {', '.join(folders)}",
@@ -74,6 +93,7 @@ def gather_tasks(
     classes: Sequence[str],
     caches: Sequence[Path],
     ignore_index: int,
+    mask_dir: str | None = None,
 ) -> list[Task]:
     """Find the image of every listed mask, and check both.
 
@@ -84,62 +104,72 @@ def gather_tasks(
         classes: Class names, background first.
         caches: Folders of out-of-fold predictions, perhaps none.
         ignore_index: Mask value that belongs to no class.
+        mask_dir: From `mask_folder`; by default the first part of the masks' paths.
 
     Raises:
         UserError: Names every fault at once.
     """
     faults = _cache_faults(caches, classes)
+    usable = () if faults else caches  # what is wrong with a cache is said once, not of each mask
     tasks = []
+    depth = len(PurePosixPath(mask_dir).parts) if mask_dir else 1
     for listed in tqdm(masks, desc="checking", unit="mask", leave=False, delay=1.0):
         try:
-            tasks.append(_task(root, listed, img_dir, len(classes), caches, ignore_index))
+            parts = PurePosixPath(listed.path).parts[depth:]
+            split, inside = parts[0], PurePosixPath(*parts[1:])
+            image, mask = _image_of(root, listed, img_dir, split, inside), root / listed.path
+            facts = decode_file(image)
+            _require_readable(image, facts, "image")
+            _check_mask(mask, image, facts, len(classes), ignore_index)
+            files = _prediction_files(root / img_dir / split, image, listed, usable)
+            digest = sha256_file(image)
+            tasks.append(Task(listed, split, inside, image, mask, digest, files))
         except UserError as error:
             faults.append(error.message)
-    if faults:
-        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise UserError(
-            f"{len(faults)} fault{'s' * (len(faults) > 1)} in what is to be relabelled:\n  - "
-            + "\n  - ".join([*faults[:_SHOWN], *more]),
-            "mend these or take them off the list; nothing was written",
-        )
+    raise_faults(
+        "what is listed cannot be relabelled",
+        faults,
+        "mend these or take them off the list; nothing was written",
+    )
     return tasks
 
 
-def _task(
-    root: Path,
-    listed: BadMask,
-    img_dir: str,
-    num_classes: int,
-    caches: Sequence[Path],
-    ignore_index: int,
-) -> Task:
-    parts = PurePosixPath(listed.path).parts
-    split, inside = parts[1], PurePosixPath(*parts[2:])
-    image, mask = _image_of(root, listed, img_dir, split, inside), root / listed.path
-    facts = decode_file(image)
-    _require_readable(image, facts, "image")
-    _check_mask(mask, image, facts, num_classes, ignore_index)
-    folder = root / img_dir / split
-    sample = (image.relative_to(folder) if image.is_relative_to(folder) else inside).as_posix()
-    files = tuple(probabilities_path(cache, sample) for cache in caches)
-    absent = [str(path) for path in files if not path.is_file()]
-    if absent:
-        raise UserError(f"{listed.path}: no prediction of its image: {', '.join(absent)}")
-    return Task(listed, split, inside, image, mask, sha256_file(image), files)
-
-
 def _image_of(root: Path, listed: BadMask, img_dir: str, split: str, inside: PurePosixPath) -> Path:
+    """The image of a mask: the one that the list names, else the one of the same name."""
+    images = root / img_dir
     if listed.image is not None:
-        return root / listed.image
-    folder = root / img_dir / split / inside.parent
+        image = root / listed.image
+        if image.is_relative_to(images) and image.relative_to(images).parts[0] != split:
+            raise UserError(
+                f"{listed.path} is of the split {split!r}, its image {listed.image} is not: where "
+                "the mask folder lies deeper, name it with --mask_dir"
+            )
+        return image
+    folder = images / split / inside.parent
     found = [
         path
         for path in sorted(folder.glob("*"))
-        if path.stem == inside.stem and path.suffix.lower() in _SUFFIXES
+        if path.stem == inside.stem and path.suffix.lower() in IMAGE_SUFFIXES
     ]
     if not found:
         raise UserError(f"{listed.path}: there is no image {folder / inside.stem}.*")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"{listed.path}: which of {names} in {folder} is its image?")
     return found[0]
+
+
+def _prediction_files(
+    folder: Path, image: Path, listed: BadMask, caches: Sequence[Path]
+) -> tuple[Path, ...]:
+    """The files of an image's predictions; `folder` is its split's."""
+    if caches and not image.is_relative_to(folder):
+        raise UserError(f"{listed.path}: its image {image} is not in {folder}: no prediction of it")
+    files = [probabilities_path(each, image.relative_to(folder).as_posix()) for each in caches]
+    absent = [str(path) for path in files if not path.is_file()]
+    if absent:
+        raise UserError(f"{listed.path}: no prediction of its image: {', '.join(absent)}")
+    return tuple(files)
 
 
 def _check_mask(
@@ -170,9 +200,15 @@ def _require_readable(path: Path, facts: FileFacts, kind: str) -> None:
 def _cache_faults(caches: Sequence[Path], classes: Sequence[str]) -> list[str]:
     faults = []
     for cache in caches:
-        known = read_index(cache).classes
-        if len(known) != len(classes):
-            faults.append(f"{cache} predicts {len(known)} classes, the data set has {len(classes)}")
+        try:
+            known = read_index(cache).classes
+        except UserError as error:
+            faults.append(error.message)
+            continue
+        if tuple(known) != tuple(classes):
+            faults.append(
+                f"{cache} predicts {', '.join(known)}; --classes are {', '.join(classes)}"
+            )
     return faults
 
 
@@ -189,12 +225,17 @@ def read_old_mask(path: Path) -> Mask:
 
 
 def read_predictions(
-    task: Task, caches: Sequence[Path], shape: tuple[int, int]
+    task: Task, caches: Sequence[Path], shape: tuple[int, int, int]
 ) -> FloatArray | None:
     """The mean of a task's out-of-fold probabilities, (C, H, W); None where there are no caches.
 
+    Args:
+        task: Whose.
+        caches: Where they are, in the order of the task's files.
+        shape: (C, H, W) of the classes and the mask.
+
     Raises:
-        UserError: A file is damaged or of another size than the mask.
+        UserError: A file is damaged, of another size than the mask, or of other classes.
     """
     if not caches:
         return None
@@ -203,8 +244,8 @@ def read_predictions(
         for cache, path in zip(caches, task.predictions, strict=True)
     ]
     for path, values in zip(task.predictions, each, strict=True):
-        if values.shape[1:] != shape:
-            raise UserError(f"{path} is of another size than {task.mask}", "predict again")
-    mean = np.asarray(np.mean(each, axis=0), dtype=np.float32)
-    assert mean.shape[0] > BACKGROUND
-    return mean
+        if values.shape != shape:
+            raise UserError(
+                f"{path} is of shape {values.shape}, {task.mask} asks for {shape}", "predict again"
+            )
+    return np.asarray(np.mean(each, axis=0), dtype=np.float32)

@@ -22,6 +22,7 @@ from seglab.data.relabelling.segmenters import Segmenter
 from seglab.data.relabelling.store import PAGE_FILE, RELABEL_FILE, Store, key_of
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import write_json, write_text
+from seglab.utils.masks import class_colors
 
 SCHEMA = 1
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -129,7 +130,7 @@ def run_job(
     settings = settings_of(job, tools)
     keys = [key_of(task, settings) for task in tasks]
     try:
-        forgotten = store.forget_others(tasks)
+        forgotten = store.forget_others(tasks, originals)
         records = [store.finished(task, key) for task, key in zip(tasks, keys, strict=True)]
         todo = [place for place, record in enumerate(records) if record is None]
         bar = tqdm(
@@ -145,7 +146,12 @@ def run_job(
                     store.save(task, {"key": key, **made.record}, made.mask, made.picture)
                     bar.update()
         finished = [store.finished(task, key) for task, key in zip(tasks, keys, strict=True)]
-        done = tuple(record for record in finished if record is not None)
+        # Why a mask is listed may have changed since it was finished.
+        done = tuple(
+            {**record, **_listing(task)}
+            for task, record in zip(tasks, finished, strict=True)
+            if record is not None
+        )
         masks = _publish(store, tasks, originals, done, settings, tools)
     except OSError as error:
         if error.errno not in _FULL:
@@ -156,6 +162,16 @@ def run_job(
             "free some space and run the same command again: it goes on where it stopped",
         ) from error
     return Outcome(done, len(todo), forgotten, masks)
+
+
+def _listing(task: Task) -> dict[str, Any]:
+    """What a record takes from the list."""
+    return {
+        "mask": task.listed.path,
+        "split": task.split,
+        "listed_for": task.listed.reason,
+        "tagged_by": task.listed.tagged_by,
+    }
 
 
 @dataclass(frozen=True)
@@ -170,7 +186,7 @@ def _relabel(batch: Sequence[Task], job: Job, tools: Tools) -> list[_Made]:
     images = [read_image(task.image) for task in batch]
     old = [read_old_mask(task.mask) for task in batch]
     probabilities = [
-        read_predictions(task, job.caches, mask.shape)
+        read_predictions(task, job.caches, (len(job.classes), mask.shape[0], mask.shape[1]))
         for task, mask in zip(batch, old, strict=True)
     ]
     prompts = [
@@ -189,10 +205,7 @@ def _relabel(batch: Sequence[Task], job: Job, tools: Tools) -> list[_Made]:
         )
         verdict = judge(old[index], merged, probabilities[index], job.gate_rule, job.ignore_index)
         record = {
-            "mask": task.listed.path,
-            "split": task.split,
-            "listed_for": task.listed.reason,
-            "tagged_by": task.listed.tagged_by,
+            **_listing(task),
             "decision": verdict.decision,
             "reasons": list(verdict.reasons),
             "figures": verdict.figures,
@@ -202,7 +215,8 @@ def _relabel(batch: Sequence[Task], job: Job, tools: Tools) -> list[_Made]:
             "segmenter": tools.segmenter.name,
         }
         proposed = merged.proposal if verdict.decision == PERSON else merged.mask
-        picture = before_after(images[index], old[index], proposed, len(job.classes))
+        colors = class_colors(len(job.classes))
+        picture = before_after(images[index], old[index], proposed, colors, job.ignore_index)
         made.append(_Made(record, proposed, picture))
     return made
 

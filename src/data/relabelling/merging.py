@@ -17,29 +17,25 @@ decided by itself. An object of the old mask is a connected part of one class.
 6. A class is changed only where the detector contradicts it clearly and the prediction, where
    there is one, agrees with the detector. Where the detector is silent the old class stays.
 
-Everything unsure leaves the old pixels alone and is noted as a doubt. Ignored pixels stay ignored.
+Everything unsure leaves the old pixels alone and is noted as a doubt. Ignored pixels stay ignored,
+and count for nothing in any comparison.
 Where objects overlap, what stayed lies over what is new, and the more confident over the less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from seglab.data.detection.geometry import (
-    Box,
-    bounding_box,
-    mask_iou,
-    share_inside,
-    split_parts,
-)
+from seglab.data.detection.geometry import Box, bounding_box, mask_iou
 from seglab.data.detection.interface import BoolArray
 from seglab.data.relabelling.candidates import DETECTOR, PREDICTION, Candidate, FloatArray
+from seglab.data.relabelling.parts import Part, parts_of
 from seglab.utils.masks import BACKGROUND
 
 Mask = npt.NDArray[np.uint8]
@@ -134,14 +130,6 @@ class Merged:
     edits: tuple[Edit, ...]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """An object of the old mask."""
-
-    label: int
-    mask: BoolArray
-
-
 def merge(
     old: Mask,
     candidates: Sequence[Candidate],
@@ -172,12 +160,15 @@ def soft_iou(mask: BoolArray, probability: FloatArray) -> float:
 class _Group:
     """Old objects and candidates that are about the same pixels; the surest candidate first."""
 
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     candidates: tuple[Candidate, ...]
 
     @property
     def old(self) -> BoolArray:
-        return np.asarray(np.any([part.mask for part in self.parts], axis=0))
+        mask = np.zeros_like(self.candidates[0].mask)
+        for part in self.parts:
+            mask[part.window] |= part.inside
+        return mask
 
     @property
     def new(self) -> BoolArray:
@@ -196,18 +187,21 @@ class _Merger:
     ) -> None:
         self._old, self._rule, self._ignore = old, rule, ignore_index
         self._probabilities = probabilities
-        self._foreground = None if probabilities is None else 1 - probabilities[BACKGROUND]
+        self._visible = old != ignore_index
+        self._foreground = (
+            None if probabilities is None else (1 - probabilities[BACKGROUND]) * self._visible
+        )
         self._edits: list[Edit] = []
         self._fresh: list[tuple[int, BoolArray]] = []  # the surest first
-        self._stayed: list[tuple[int, BoolArray]] = []
+        self._stayed = np.zeros_like(old)  # classes of the old objects that stay
         self._doubted: list[tuple[int, BoolArray]] = []  # new outlines that are not sure
 
     def run(self, candidates: Sequence[Candidate]) -> Merged:
         """Decide each group of objects and paint the new mask."""
         labels = [int(v) for v in np.unique(self._old) if v not in (BACKGROUND, self._ignore)]
-        parts = [_Part(v, part) for v in labels for part in split_parts(self._old == v)]
+        parts = [part for v in labels for part in parts_of(self._old == v, v)]
         unseen = []
-        for group in _groups(parts, candidates):
+        for group in _groups(parts, self._cut(candidates)):
             if not group.candidates:
                 unseen.append(group.parts[0])
             elif not group.parts:
@@ -216,14 +210,24 @@ class _Merger:
                 self._decide(group)
         for part in unseen:
             self._decide_unseen(part)
-        layers = [*reversed(self._fresh), *self._stayed]
         # A doubtful outline lies over the old one that it would replace.
-        proposal = self._paint([*layers, *reversed(self._doubted)])
-        return Merged(self._paint(layers), proposal, tuple(self._edits))
+        proposal = self._paint(self._doubted)
+        return Merged(self._paint([]), proposal, tuple(self._edits))
 
-    def _paint(self, layers: Sequence[tuple[int, BoolArray]]) -> Mask:
+    def _cut(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates without ignored pixels: nobody knows what is right there."""
+        cut = [
+            replace(each, segment=replace(each.segment, mask=each.mask & self._visible))
+            for each in candidates
+        ]
+        return [each for each in cut if each.mask.any()]
+
+    def _paint(self, doubted: Sequence[tuple[int, BoolArray]]) -> Mask:
         mask = np.zeros_like(self._old)
-        for label, where in layers:
+        for label, where in reversed(self._fresh):
+            mask[where] = label
+        mask = np.where(self._stayed != BACKGROUND, self._stayed, mask)
+        for label, where in reversed(doubted):
             mask[where] = label
         mask[self._old == self._ignore] = self._ignore
         return mask
@@ -299,10 +303,10 @@ class _Merger:
             return f"the prediction gives it only {support:.2f} foreground"
         return None
 
-    def _decide_unseen(self, part: _Part) -> None:
+    def _decide_unseen(self, part: Part) -> None:
         """What becomes of an old object that belongs to no candidate."""
-        support = self._support(part.mask)
-        speck = part.mask.sum() <= self._rule.speck * part.mask.size
+        support = None if self._foreground is None else part.mean(self._foreground)
+        speck = part.area <= self._rule.speck * self._old.size
         kind = KEPT
         reason = "the detector is silent, the prediction supports it"
         if support is None and not speck:
@@ -315,14 +319,17 @@ class _Merger:
             if support < self._rule.background and self._fresh:
                 kind, reason = REMOVED, "neither detector nor prediction sees anything here"
         if kind != REMOVED:
-            self._stayed.append((part.label, part.mask))
-        self._note(kind, part.label, part.mask, reason)
+            self._stay(part, part.label)
+        self._edits.append(Edit(kind, part.label, part.area, part.box, reason, support=support))
+
+    def _stay(self, part: Part, label: int) -> None:
+        self._stayed[part.window][part.inside] = label
 
     def _keep(self, group: _Group, overlap: float, kind: str, reason: str) -> None:
         """Leave the old pixels, perhaps under another class."""
         label, note = self._class_of(group)
         for part in group.parts:
-            self._stayed.append((label if note else part.label, part.mask))
+            self._stay(part, label if note else part.label)
         if note and kind == KEPT:
             kind = RELABELLED
         self._note(kind, label, group.old, reason + note, group.candidates[0], overlap)
@@ -331,7 +338,7 @@ class _Merger:
         """The class of an object, and words where it is not the old one."""
         areas: dict[int, int] = {}
         for part in group.parts:
-            areas[part.label] = areas.get(part.label, 0) + int(part.mask.sum())
+            areas[part.label] = areas.get(part.label, 0) + part.area
         old = max(areas, key=lambda label: (areas[label], -label))
         lead = group.candidates[0]
         other = lead.label
@@ -367,31 +374,33 @@ class _Merger:
         label: int,
         where: BoolArray,
         reason: str,
-        candidate: Candidate | None = None,
+        lead: Candidate,
         overlap: float | None = None,
     ) -> None:
         box = bounding_box(where)
         assert box is not None
-        confidence = None if candidate is None else candidate.confidence
-        score = None if candidate is None else candidate.segment.score
         area, support = int(where.sum()), self._support(where)
-        self._edits.append(
-            Edit(kind, label, area, box, reason, confidence, score, overlap, support)
-        )
+        sure = lead.confidence, lead.segment.score
+        self._edits.append(Edit(kind, label, area, box, reason, *sure, overlap, support))
 
 
-def _groups(parts: Sequence[_Part], candidates: Sequence[Candidate]) -> list[_Group]:
-    """Which old objects and candidates belong together, see the module; biggest first."""
+def _groups(parts: Sequence[Part], candidates: Sequence[Candidate]) -> list[_Group]:
+    """Which old objects and candidates belong together, see the module.
+
+    Groups come in the order of their first candidate; then old objects of none, the larger first.
+    """
     tied = np.zeros((len(candidates), len(parts)), bool)
+    areas = [int(each.mask.sum()) for each in candidates]
     for column, part in enumerate(parts):
-        shares = [share_inside(part.mask, each.mask) for each in candidates]
-        boxed = [_share_in_box(part, each) for each in candidates]
+        common = [part.common(each.mask) for each in candidates]
+        shares = [pixels / part.area for pixels in common]
+        boxed = [part.share_in_box(each.prompt.found.box) for each in candidates]
         if shares and max(shares) >= _OWN_MASK:
             tied[int(np.argmax(shares)), column] = True
         elif boxed and max(boxed) >= _OWN_BOX:
             tied[int(np.argmax(boxed)), column] = True
-        for row, candidate in enumerate(candidates):
-            tied[row, column] |= share_inside(candidate.mask, part.mask) >= _OWN_MASK
+        for row, area in enumerate(areas):
+            tied[row, column] |= common[row] / area >= _OWN_MASK
     rows, columns = len(candidates), len(parts)
     links = np.zeros((rows + columns, rows + columns), bool)
     links[:rows, rows:] = tied
@@ -403,8 +412,3 @@ def _groups(parts: Sequence[_Part], candidates: Sequence[Candidate]) -> list[_Gr
         )
         for number in range(count)
     ]
-
-
-def _share_in_box(part: _Part, candidate: Candidate) -> float:
-    x0, y0, x1, y1 = (round(value) for value in candidate.prompt.found.box)
-    return float(part.mask[y0:y1, x0:x1].sum() / part.mask.sum())

@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from seglab.data.relabelling.merging import Mask
-from seglab.utils.masks import ImageArray, class_colors, overlay_mask
+from seglab.utils.masks import ImageArray, Palette, overlay_mask
 
-_HEIGHT = 256  # pixels of a panel at least
+_SIDE = 256  # pixels; smaller images are enlarged until their longer side is about this long
+_WIDEST = 1800  # pixels of a picture on the page; the file in the work folder is not shrunk
 _TITLES = ("image", "old mask", "new mask")
 _BAR = 18
 _GAP = 4
@@ -39,16 +40,14 @@ proposals lie in <code>work/proposed</code>. Detector: {detector}; segmenter: {s
 """
 
 
-def before_after(image: ImageArray, old: Mask, new: Mask, num_classes: int) -> ImageArray:
+def before_after(
+    image: ImageArray, old: Mask, new: Mask, colors: Palette, ignore_index: int
+) -> ImageArray:
     """Image, old mask and new mask side by side under their names: (h, w, 3) uint8."""
-    colors = class_colors(num_classes)
-    scale = max(1, round(_HEIGHT / image.shape[0]))
+    scale = max(1, round(_SIDE / max(image.shape[:2])))
+    overlays = [overlay_mask(image, m, colors, ignore_index=ignore_index) for m in (old, new)]
     panels = []
-    for title, picture in zip(
-        _TITLES,
-        (image, overlay_mask(image, old, colors), overlay_mask(image, new, colors)),
-        strict=True,
-    ):
+    for title, picture in zip(_TITLES, (image, *overlays), strict=True):
         large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
         canvas = Image.new("RGB", (large.shape[1] + _GAP, large.shape[0] + _BAR), "white")
         canvas.paste(Image.fromarray(large), (0, _BAR))
@@ -85,5 +84,7 @@ def person_page(records: Sequence[Mapping[str, Any]], pictures: Sequence[Path], 
 def _as_uri(path: Path) -> str:
     buffer = io.BytesIO()
     with Image.open(path) as picture:
-        picture.convert("RGB").save(buffer, "JPEG", quality=85)
+        small = picture.convert("RGB")
+        small.thumbnail((_WIDEST, _WIDEST))
+        small.save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -2,7 +2,7 @@
 
 ```
 OUT/SPLIT/a.png                      every mask of the split: repaired, or a copy of the old one
-OUT/relabel.json                     decisions, figures and reasons
+OUT/relabel.json                     decisions, figures and reasons; the last file written of all
 OUT/person.html                      what a person has to look at
 OUT/work/records/SPLIT/a.json        the finished masks; the last file written of each
 OUT/work/proposed/SPLIT/a.png        the new mask, whatever was decided
@@ -12,6 +12,7 @@ OUT/work/pictures/SPLIT/a.png        image, old mask, new mask
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import shutil
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from seglab.data.relabelling.inputs import Task
 from seglab.data.relabelling.merging import Mask
@@ -28,6 +30,7 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path, read_json, require_writable, sha256_file, write_json
 
 RELABEL_FILE, PAGE_FILE, WORK = "relabel.json", "person.html", "work"
+_RECORDS, _PROPOSED, _PICTURES = "records", "proposed", "pictures"
 
 
 class Store:
@@ -54,19 +57,28 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"--output_dir {self.folder} is a file", "give a folder")
         strange = self.folder.is_dir() and any(self.folder.iterdir())
-        if strange and not (self.folder / WORK).is_dir():
+        if strange and not (self.folder / WORK / _RECORDS).is_dir():
             raise UserError(
                 f"--output_dir {self.folder} holds files that are not from relabelling",
                 "give an empty folder or a new name",
             )
 
-    def prepare(self) -> None:
+    def prepare(self, splits: Iterable[str] = ()) -> None:
         """Make the folder.
 
+        Args:
+            splits: The folders in it that masks will be written to.
+
         Raises:
-            UserError: It cannot be written.
+            UserError: It cannot be written, or a folder in it is a link to somewhere else.
         """
-        require_writable(self.folder / WORK, "--output_dir")
+        for name in (WORK, *splits):
+            if (self.folder / name).is_symlink():
+                raise UserError(
+                    f"--output_dir: {self.folder / name} is a link; nothing is written through it",
+                    "delete the link",
+                )
+        require_writable(self.folder / WORK / _RECORDS, "--output_dir")
 
     def path(self, kind: str, task: Task, suffix: str) -> Path:
         """Where a task's `records`, `proposed` or `pictures` file is."""
@@ -74,39 +86,54 @@ class Store:
 
     def finished(self, task: Task, key: str) -> dict[str, Any] | None:
         """The record of a task that was finished with the same inputs, else None."""
-        path = self.path("records", task, ".json")
-        if not path.is_file() or not self.path("proposed", task, ".png").is_file():
+        path, proposed = self.path(_RECORDS, task, ".json"), self.path(_PROPOSED, task, ".png")
+        files = (path, proposed, self.path(_PICTURES, task, ".png"))
+        if not all(file.is_file() for file in files):
             return None
         try:
             record = read_json(path)
         except UserError:
             return None  # damaged: done again
         same = isinstance(record, dict) and record.get("key") == key
-        if not same or record.get("proposed_sha256") != sha256_file(
-            self.path("proposed", task, ".png")
-        ):
+        if not same or record.get("proposed_sha256") != sha256_file(proposed):
             return None
         return dict(record)
 
     def save(self, task: Task, record: Mapping[str, Any], proposed: Mask, picture: Any) -> None:
         """Write a finished task; its record is the last file, so half a task counts as none."""
-        target = self.path("proposed", task, ".png")
-        for path, pixels in ((target, proposed), (self.path("pictures", task, ".png"), picture)):
+        target = self.path(_PROPOSED, task, ".png")
+        for path, pixels in ((target, proposed), (self.path(_PICTURES, task, ".png"), picture)):
             with atomic_path(path) as temporary:
                 Image.fromarray(np.asarray(pixels)).save(temporary)
         full = {**record, "proposed_sha256": sha256_file(target)}
-        write_json(self.path("records", task, ".json"), full)
+        write_json(self.path(_RECORDS, task, ".json"), full)
 
-    def forget_others(self, tasks: Iterable[Task]) -> int:
-        """Remove what belongs to masks that are no longer listed; returns how many."""
-        wanted = {self.path("records", task, ".json") for task in tasks}
-        records = self.folder / WORK / "records"
+    def forget_others(self, tasks: Iterable[Task], originals: Path) -> int:
+        """Put the old masks back where they are no longer listed, and remove what was made.
+
+        Args:
+            tasks: Of the masks that are listed.
+            originals: The old mask folder.
+
+        Returns:
+            How many masks there were.
+        """
+        for path in (self.folder / WORK).rglob(".*"):
+            if path.is_file():
+                path.unlink()  # half of a file: a run was killed while it wrote
+        wanted = {self.path(_RECORDS, task, ".json") for task in tasks}
+        records = self.folder / WORK / _RECORDS
         stale = [path for path in sorted(records.rglob("*.json")) if path not in wanted]
         for path in stale:
-            inside = path.relative_to(records)
+            inside = path.relative_to(records).with_suffix(".png")
+            # First the mask, last the record: a kill between them is made good by the next run.
+            if (originals / inside).is_file():
+                self._put(originals / inside, inside)
+            else:
+                self._remove(inside)
+            for kind in (_PROPOSED, _PICTURES):
+                (self.folder / WORK / kind / inside).unlink(missing_ok=True)
             path.unlink()
-            for kind in ("proposed", "pictures"):
-                (self.folder / WORK / kind / inside.with_suffix(".png")).unlink(missing_ok=True)
         return len(stale)
 
     def assemble(self, originals: Path, splits: Iterable[str], accepted: Iterable[Task]) -> int:
@@ -123,20 +150,41 @@ class Store:
             How many masks the folder holds.
         """
         sources = {
-            Path(task.split, task.inside): self.path("proposed", task, ".png") for task in accepted
+            Path(task.split, task.inside): self.path(_PROPOSED, task, ".png") for task in accepted
         }
         count = 0
         for split in sorted(splits):
             wanted = {p.relative_to(originals) for p in (originals / split).rglob("*.png")}
-            for inside in sorted(wanted):
-                source = sources.get(inside, originals / inside)
-                with atomic_path(self.folder / inside) as temporary:
-                    shutil.copyfile(source, temporary)
+            for inside in tqdm(sorted(wanted), desc=split, unit="mask", leave=False, delay=1.0):
+                self._put(sources.get(inside, originals / inside), inside)
             for path in sorted((self.folder / split).rglob("*.png")):
                 if path.relative_to(self.folder) not in wanted:
-                    path.unlink()
+                    self._remove(path.relative_to(self.folder))
             count += len(wanted)
         return count
+
+    def _put(self, source: Path, inside: Path) -> None:
+        """Make a mask of the folder a copy of a file: a real one, never a link."""
+        target = self.folder / inside
+        linked = target.is_symlink() or (target.exists() and target.samefile(source))
+        if target.is_file() and not linked and filecmp.cmp(source, target, shallow=False):
+            return
+        self._outdate()
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+    def _remove(self, inside: Path) -> None:
+        self._outdate()
+        (self.folder / inside).unlink(missing_ok=True)
+
+    def _outdate(self) -> None:
+        """From the first mask that changes until all have, no `relabel.json` speaks for them."""
+        (self.folder / RELABEL_FILE).unlink(missing_ok=True)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder's relabelling was stopped: its masks are missing or of two settings."""
+    return (folder / WORK / _RECORDS).is_dir() and not (folder / RELABEL_FILE).is_file()
 
 
 def key_of(task: Task, settings: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from seglab.mmseg_custom.engine.monitor import (
 )
 from seglab.mmseg_custom.engine.record import RunRecord, read_record
 from seglab.utils.config_utils import building, take_pretrained
+from seglab.utils.devices import choose_device
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
@@ -205,22 +206,14 @@ def select_device(device: str) -> str:
     """Make mmengine use a device.
 
     Returns:
-        'cpu' or 'cuda'.
+        What `choose_device` makes of it.
 
     Raises:
         UserError: CUDA is asked for and absent.
     """
-    import torch
     from mmengine.device import utils as device_utils
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "--device cuda: torch sees no CUDA device",
-            "use --device cpu, or install a CUDA build of torch and its driver",
-        )
-    chosen = device
-    if device == "auto":
-        chosen = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = choose_device(device)
     device_utils.DEVICE = chosen  # what mmengine.device.get_device() answers
     return chosen
 

@@ -15,6 +15,7 @@ from seglab.analysis.config_diff import effective_difference
 from seglab.data.exploration.mask_change import MaskChange, mask_change
 from seglab.data.preflight import raise_on_faults, report, run_preflight
 from seglab.data.preflight.folders import SplitFolder, find_folders, type_name
+from seglab.data.relabelling.store import is_unfinished
 from seglab.mmseg_custom.engine.training import hypothesis_name
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
@@ -160,6 +161,11 @@ def _mask_dir(folder: SplitFolder, named: str) -> str:
         raise UserError(
             f"--masks {named}: {path} has no folder {folder.subfolder}{hint}",
             f"give the folder that holds {folder.subfolder}/*{folder.mask_suffix}",
+        )
+    if is_unfinished(path):
+        raise UserError(
+            f"--masks {named}: the relabelling that writes {path} was stopped before it was done",
+            "run it once more, with the same options: it goes on where it stopped",
         )
     if folder.masks.is_dir() and folder.masks.samefile(path / folder.subfolder):
         raise UserError(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -202,9 +203,30 @@ def test_without_predictions_the_rules_judge(faulty_set: Path, tmp_path: Path) -
     assert listed["ranking"][0]["scores"] == {}
 
 
-def test_changed_masks_and_bad_files_are_refused(faulty_set: Path, tmp_path: Path) -> None:
-    import shutil
+def test_masks_in_which_nothing_was_found_are_not_called_bad(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("img/train", "labels/train"):
+        (tmp_path / folder).mkdir(parents=True)
+    speck = (slice(4, 5), slice(4, 6), 1)
+    odd = np.full((64, 64), 255, np.uint8)  # all ignored
+    for name, mask in (("a", blocks(DOG)), ("b", blocks()), ("c", odd), ("d", blocks(DOG, speck))):
+        noise = np.random.default_rng(ord(name)).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"img/train/{name}.png")
+        Image.fromarray(mask).save(tmp_path / f"labels/train/{name}.png")
+    command = ["--data-root", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert audit.main([*command, "--write-bad-masks"]) == 0
+    bad = json.loads((tmp_path / "out/bad_mask_paths.json").read_text())["masks"]
+    assert [mask["path"] for mask in bad] == ["labels/train/d.png"]
+    (tmp_path / "out/bad_mask_paths.json").unlink()
+    (tmp_path / "labels/train/d.png").unlink()
+    (tmp_path / "img/train/d.png").unlink()
+    assert audit.main([*command, "--write-bad-masks"]) == 0
+    assert "nothing was found in any mask" in capsys.readouterr().out
+    assert not (tmp_path / "out/bad_mask_paths.json").exists()
 
+
+def test_changed_masks_and_bad_files_are_refused(faulty_set: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(faulty_set, root)
     cache = make_cache(root, tmp_path / "cache")
@@ -227,8 +249,6 @@ def test_changed_masks_and_bad_files_are_refused(faulty_set: Path, tmp_path: Pat
 
 
 def test_a_conflicting_duplicate_is_named(faulty_set: Path, tmp_path: Path) -> None:
-    import shutil
-
     root = tmp_path / "copy"
     shutil.copytree(faulty_set, root)
     one, other = sorted((root / "img/train").glob("*.jpg"))[:2]

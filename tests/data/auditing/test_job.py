@@ -1,14 +1,18 @@
 """What the audit reads, and how it refuses it."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from seglab.data.auditing.job import AuditInput, read_mask, run_audit
+from seglab.data.auditing.job import AuditInput, run_audit
+from seglab.data.preflight.decode import read_mask
+from seglab.utils.data_hashes import SampleFiles, hash_samples
 from seglab.utils.errors import UserError
-from seglab.utils.prediction_cache import CacheIndex, write_index
+from seglab.utils.prediction_cache import CacheIndex, save_probabilities, write_index
 
 
 @pytest.fixture
@@ -87,3 +91,48 @@ def test_missing_folders_and_values_without_a_class(root: Path, tmp_path: Path) 
     write_index(other, CacheIndex(("a",), dict.fromkeys(labels, 0), labels, {}))
     with pytest.raises(UserError, match="other classes"):
         run_audit(AuditInput(root, predictions=(cache, other)))
+
+
+def test_masks_that_no_list_could_name_are_refused(root: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(root / "img/train/3.png")
+    (root / "labels/train/4.png").rename(tmp_path / "4.png")
+    other = tmp_path / "elsewhere"
+    shutil.copytree(root / "img", other / "img")
+    shutil.copytree(root / "labels", other / "labels")
+    (other / "labels/train/4.png").symlink_to(tmp_path / "4.png")
+    with pytest.raises(UserError) as caught:
+        run_audit(AuditInput(other))
+    message = str(caught.value)
+    assert "2 faults" in message
+    assert "img/train/3.JPG and img/train/3.png share the mask labels/train/3.png" in message
+    assert "'labels/train/4.png' leads out of" in message
+    run_audit(AuditInput(other / "..", img_suffixes=(".jpg",), split="train/sub"))
+    for folder in ("../labels", str(root / "labels")):
+        with pytest.raises(UserError, match=r"leads upwards|is absolute"):
+            run_audit(AuditInput(other, mask_dir=folder))
+
+
+def test_names_that_are_no_text_are_refused(root: Path) -> None:
+    for folder, ending in (("img", "JPG"), ("labels", "png")):
+        name = os.fsencode(root / folder / "train") + b"/\xff." + ending.encode()
+        shutil.copy(root / folder / f"train/0.{ending}", name)
+    with pytest.raises(UserError, match="no UTF-8"):
+        run_audit(AuditInput(root))
+
+
+def test_predictions_of_another_shape_are_refused(root: Path, tmp_path: Path) -> None:
+    files = [
+        SampleFiles(name, root / "img/train" / name, root / f"labels/train/{name[:-4]}.png")
+        for name in [*(f"{number}.JPG" for number in range(8)), "sub/8.JPG"]
+    ]
+    labels = {key: str(pair["label"]) for key, pair in hash_samples(files).items()}
+    cache = tmp_path / "cache"
+    write_index(cache, CacheIndex(("a", "b", "c"), dict.fromkeys(labels, 0), labels, {}))
+    for number, name in enumerate(labels):
+        shape = {0: (2, 40, 40), 1: (4, 40, 40), 2: (3, 40, 41)}.get(number, (3, 40, 40))
+        save_probabilities(cache, name, np.full(shape, 0.25, np.float32))
+    with pytest.raises(UserError) as caught:
+        run_audit(AuditInput(root, predictions=(cache,)))
+    message = str(caught.value)
+    assert "3 faults" in message
+    assert "0.JPG is 2x40x40 (classes, height, width); its mask wants 3x40x40" in message

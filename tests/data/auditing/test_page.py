@@ -1,5 +1,7 @@
 """The audit's page in a real browser: ticks, reasons, the list they download."""
 
+import base64
+import io
 import json
 import re
 import time
@@ -80,6 +82,27 @@ def test_ticks_reasons_reload_and_download(
     assert (root / str(masks[0].image)).is_file()
 
 
+def test_ticks_of_masks_that_a_shorter_page_leaves_out_are_kept(
+    audited: tuple[Path, Path], browser: Any, tmp_path: Path
+) -> None:
+    """Audited again with fewer masks on the page: what was ticked before is not lost."""
+    root, out = audited
+    page = tmp_path / "audit.html"  # one address: browsers keep ticks by address
+    page.write_bytes((out / "audit.html").read_bytes())
+    browser.open(page.as_uri())
+    click(browser, BOX, 3)
+    command = ["--data-root", str(root), "--output-dir", str(tmp_path), "--shown", "2"]
+    assert audit.main(command) == 0
+    browser.open(page.as_uri())
+    click(browser, BOX, 0)
+    click(browser, BOX, 1)
+    click(browser, BOX, 1)  # taken back
+    page.write_bytes((out / "audit.html").read_bytes())
+    browser.open(page.as_uri())
+    ticked = f"[...document.querySelectorAll('{BOX}')].map((box) => box.checked)"
+    assert browser.run(ticked) == [True, False, False, True]
+
+
 def test_tick_the_first_and_untick_all(audited: tuple[Path, Path], browser: Any) -> None:
     browser.open((audited[1] / "audit.html").as_uri())
     ticked = f"[...document.querySelectorAll('{BOX}')].map((box) => box.checked)"
@@ -147,3 +170,49 @@ def test_regions_are_outlined_by_their_contour() -> None:
     assert not drawn[30:50, 40].any()  # its inside
     assert drawn[79, 79:83].all()  # a box around the speck
     assert drawn[79, 4:31].all()  # and where no contour is known
+
+
+def pictures(page: Path) -> list[np.ndarray]:
+    found = re.findall(r"data:image/jpeg;base64,([^\"]+)", page.read_text())
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in found]
+
+
+def test_a_turned_photograph_is_shown_upright(tmp_path: Path) -> None:
+    """Stored on its side, as telephones do; models and masks see it upright."""
+    upright = np.zeros((60, 40, 3), np.uint8)
+    upright[:30] = 255
+    mask = np.zeros((60, 40), np.uint8)
+    mask[5:25, 10:30], mask[40:50, 10:30] = 254, 1
+    for folder in ("img/train", "labels/train"):
+        (tmp_path / folder).mkdir(parents=True)
+    stored = Image.fromarray(np.rot90(upright))
+    tag = stored.getexif()
+    tag[0x0112] = 6  # turn a quarter clockwise to see it
+    stored.save(tmp_path / "img/train/x.jpg", quality=95, exif=tag)
+    Image.fromarray(mask).save(tmp_path / "labels/train/x.png")
+    command = ["--data-root", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert audit.main([*command, "--ignore-index", "254"]) == 0
+    (picture,) = pictures(tmp_path / "out/audit.html")
+    assert picture.shape == (60, 80, 3)
+    assert picture[:28, :40].min() > 200
+    assert picture[32:, :40].max() < 50
+    red, green, blue = picture[45, 60]  # class 1 is orange
+    assert red > green > blue + 20
+    assert np.ptp(picture[15, 60].astype(int)) < 12  # ignored: grey
+
+
+def test_large_photographs_are_shrunk_with_their_outlines(tmp_path: Path) -> None:
+    mask = np.zeros((600, 2400), np.uint8)
+    mask[100:200, 300:2300] = 1  # a sliver
+    for folder in ("img/train", "labels/train"):
+        (tmp_path / folder).mkdir(parents=True)
+    Image.new("RGB", (2400, 600)).save(tmp_path / "img/train/x.jpg")
+    Image.fromarray(mask).save(tmp_path / "labels/train/x.png")
+    assert audit.main(["--data-root", str(tmp_path), "--output-dir", str(tmp_path / "out")]) == 0
+    (picture,) = pictures(tmp_path / "out/audit.html")
+    assert picture.shape == (200, 1600, 3)
+    rows, columns = np.nonzero(picture[:, :800, 0] > 120)  # the outline on the black photograph
+    assert abs(rows.min() - 33) <= 2
+    assert abs(rows.max() - 66) <= 2
+    assert abs(columns.min() - 100) <= 2
+    assert abs(columns.max() - 766) <= 2

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seglab.data import audit
+from seglab.data.auditing import second_opinion
+from seglab.data.auditing.job import AuditInput, run_audit
 from seglab.data.auditing.ranking import judge
 from seglab.data.auditing.second_opinion import (
     COCO_ANIMALS,
@@ -21,8 +24,12 @@ from seglab.data.auditing.second_opinion import (
     with_other_animals,
     without_other_animals,
 )
+from seglab.data.curation.samples import masks_of_audit
 from seglab.data.detection import Detection
+from seglab.utils.bad_masks import read_bad_masks
+from seglab.utils.data_hashes import SampleFiles, hash_samples
 from seglab.utils.errors import UserError
+from seglab.utils.prediction_cache import CacheIndex, save_probabilities, write_index
 
 # Not importorskip: whoever imports ultralytics first decides what it may do by itself.
 needs_extra = pytest.mark.skipif(
@@ -162,6 +169,39 @@ def test_a_detector_that_sees_nothing_has_no_opinion() -> None:
     assert 0 < hard.suspicion < asked_alone.suspicion / 5
 
 
+def test_an_animal_in_pixels_to_ignore_is_held_against_nobody(tmp_path: Path) -> None:
+    """The detector sees it, the mask says 255: that is no disagreement."""
+    both = ANIMAL | OTHER
+    labels = {
+        "all": np.where(both, 255, 0),
+        "half": np.where(OTHER, 255, ANIMAL),
+        "none": np.zeros(SHAPE, int),
+    }
+    (tmp_path / "img/train").mkdir(parents=True)
+    (tmp_path / "labels/train").mkdir(parents=True)
+    for number, (name, mask) in enumerate(labels.items()):
+        image = red(both)
+        image[..., 1 + number % 2] = 40 * number  # three photographs
+        image[50:, : 20 * number, 1] = 255
+        Image.fromarray(image).save(tmp_path / f"img/train/{name}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(tmp_path / f"labels/train/{name}.png")
+    found = run_audit(AuditInput(tmp_path, detector=StandInDetector()))
+    scores = {verdict.sample_id: verdict.scores["unconfirmed"] for verdict in found.verdicts}
+    assert scores["all.png"] == 0
+    assert scores["half.png"] == pytest.approx(0, abs=0.1)
+    assert scores["none.png"] == 1
+    # Each of the three witnesses by itself.
+    whole = Detection(ANIMAL_BOX, 1, 0.9, both)
+    for opinion, chances in (
+        (Opinion((), both, ~OTHER), None),
+        (Opinion((whole,), np.zeros(SHAPE, bool), ~OTHER), None),
+        (Opinion((), block(slice(10, 30), slice(10, 40)), ~OTHER), chances_of(both, 1, 0.9)),
+    ):
+        witness = best_witness(ANIMAL.astype(np.uint8), chances, opinion)
+        assert witness is not None
+        assert witness.agreement == 1
+
+
 def test_an_unsure_whole_image_is_no_witness() -> None:
     faint = Detection(ANIMAL_BOX, 1, 0.4, ANIMAL)
     empty = np.zeros(SHAPE, bool)
@@ -177,7 +217,7 @@ def test_a_mask_that_nobody_confirms_says_so_and_shows_what_was_seen() -> None:
     opinion = ask(StandInDetector(), red(ANIMAL), wrong, chances_of(ANIMAL, 1, 0.9))
     verdict = judge("x", wrong, chances_of(ANIMAL, 1, 0.9), CLASSES, opinion=opinion)
     assert verdict.suspicion > 0.95
-    assert any("nobody outlines it so" in reason for reason in verdict.reasons)
+    assert any("no witness confirms it" in reason for reason in verdict.reasons)
     shown = [region for region in verdict.regions if region.kind == "unconfirmed"]
     assert [region.box for region in shown] == [(10, 10, 40, 40)]
 
@@ -207,6 +247,59 @@ def test_faint_looks_are_not_believed() -> None:
 
 
 @needs_extra
+@pytest.mark.parametrize("segments", [True, False])
+def test_a_run_with_a_detector_can_be_curated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: bool
+) -> None:
+    """Both kinds of detector, through the command, into the file that `curate` reads."""
+    (tmp_path / "img/train").mkdir(parents=True)
+    (tmp_path / "labels/train").mkdir(parents=True)
+    masks = {"missing": np.zeros(SHAPE, np.uint8), "sound": ANIMAL.astype(np.uint8)}
+    files = []
+    for name, mask in masks.items():
+        Image.fromarray(red(ANIMAL)).save(tmp_path / f"img/train/{name}.jpg", quality=95)
+        Image.fromarray(mask).save(tmp_path / f"labels/train/{name}.png")
+        files.append(
+            SampleFiles(
+                f"{name}.jpg",
+                tmp_path / f"img/train/{name}.jpg",
+                tmp_path / f"labels/train/{name}.png",
+            )
+        )
+        save_probabilities(tmp_path / "oof", f"{name}.jpg", chances_of(ANIMAL, 1, 0.9))
+    labels = {key: str(pair["label"]) for key, pair in hash_samples(files).items()}
+    write_index(tmp_path / "oof", CacheIndex(CLASSES, dict.fromkeys(labels, 0), labels, {}))
+    detector = StandInDetector(segments)
+    monkeypatch.setattr(second_opinion, "load_audit_detector", lambda *_: detector)
+    command = ["--data-root", str(tmp_path), "--predictions", str(tmp_path / "oof")]
+    command += ["--output-dir", str(tmp_path / "out"), "--detector", "stand-in.pt"]
+    assert audit.main([*command, "--write-bad-masks", "1"]) == 0
+    chosen = masks_of_audit(tmp_path / "out/audit.json", tmp_path)
+    assert chosen.classes == CLASSES
+    # Both show one photograph, so each is told that the other contradicts it.
+    first, second = chosen.masks
+    assert first.mask == "labels/train/missing.png"
+    assert any("a cat that the detector sees has no label" in why for why in first.reasons)
+    assert "unlabelled" in {region["kind"] for region in first.regions}
+    assert "unlabelled" not in {region["kind"] for region in second.regions}
+    assert ("unconfirmed" in first.scores) == segments
+    if segments:
+        assert second.scores["unconfirmed"] is not None
+        assert second.scores["unconfirmed"] < 0.1
+    assert "stand-in" in (tmp_path / "out/audit.html").read_text()
+    (bad,) = read_bad_masks(tmp_path / "out/bad_mask_paths.json", tmp_path)
+    assert bad.path == first.mask
+
+
+def test_belief_stays_a_probability_where_sums_were_rounded() -> None:
+    chances = np.zeros((3, *SHAPE), np.float32)
+    chances[1] = chances[2] = np.float16(0.5) + np.float16(0.0005)
+    horse = Detection(OTHER_BOX, 0, 0.9)
+    adjusted = without_other_animals(chances, [horse])
+    assert adjusted.min() >= 0
+    assert adjusted.max() <= 1
+
+
 def test_weights_that_are_absent_are_named() -> None:
     with pytest.raises(UserError, match=r"nowhere\.onnx"):
         load_audit_detector("nowhere.onnx", CLASSES)

@@ -96,6 +96,28 @@ def test_masks_that_cannot_be_shown(session: Callable[..., str]) -> None:
     assert "train/c.jpg has no mask" in session()
 
 
+def test_masks_that_no_list_could_name(session: Callable[..., str]) -> None:
+    """They would be refused when a person has tagged them all."""
+    shutil.copytree("data/labels", "outside")
+    shutil.copy("data/img/train/a.jpg", "data/img/train/a.png")
+    assert "a.jpg and img/train/a.png share the mask labels/train/a.png" in session()
+    Path("data/img/train/a.png").unlink()
+    assert "leads upwards" in session("--mask-dir", "../outside")
+    assert "is absolute" in session("--mask-dir", Path("outside").absolute())
+    Path("data/links").symlink_to(Path("outside").absolute())
+    assert "through a link" in session("--mask-dir", "links")
+
+
+def test_a_dataset_is_found_again_however_its_folders_are_written(tmp_path: Path) -> None:
+    def name(*more: str) -> str:
+        args = curate.build_parser().parse_args(["--data_root", str(tmp_path), *more])
+        return curate.dataset_name(args, tmp_path)
+
+    assert name() == name("--mask-dir", "labels/") == name("--split", "./train")
+    assert len({name(), name("--mask-dir", "labels_sam2"), name("--split", "val")}) == 3
+    assert "/" not in name("--split", "a/b", "--mask-dir", "x/y")
+
+
 def test_arguments(session: Callable[..., str], tmp_path: Path) -> None:
     message = session("--data_root", "none", "--tag-top", "3")
     assert "none is no folder" in message

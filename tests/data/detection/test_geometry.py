@@ -5,7 +5,6 @@ from seglab.data.detection.geometry import (
     bounding_box,
     box_iou,
     mask_iou,
-    share_inside,
     split_parts,
 )
 
@@ -21,15 +20,15 @@ def test_masks_agree_with_sets_of_pixels() -> None:
     first, second = random.random((2, 9, 7)) < 0.4
     one, two = (set(zip(*np.nonzero(mask), strict=True)) for mask in (first, second))
     assert mask_iou(first, second) == pytest.approx(len(one & two) / len(one | two))
-    assert share_inside(first, second) == pytest.approx(len(one & two) / len(one))
     rows, columns = zip(*one, strict=True)
     assert bounding_box(first) == (min(columns), min(rows), max(columns) + 1, max(rows) + 1)
     nothing = np.zeros((3, 3), bool)
     assert bounding_box(nothing) is None and split_parts(nothing) == []
-    assert mask_iou(nothing, nothing) == 1 and share_inside(nothing, nothing) == 0
+    assert mask_iou(nothing, nothing) == 1
 
 
 def test_parts_touch_at_corners_and_come_by_size() -> None:
     mask = np.zeros((6, 6), bool)
     mask[0, 0] = mask[1, 1] = mask[5, 5] = True
     assert [int(part.sum()) for part in split_parts(mask)] == [2, 1]
+    assert [int(part.sum()) for part in split_parts(mask, 1.5)] == [2]

@@ -147,6 +147,20 @@ def test_ignored_pixels_stay_ignored() -> None:
     assert (merged.mask[:, :20] == 255).all() and merged.mask[12, 22] == 1
 
 
+def test_ignored_pixels_count_for_nothing() -> None:
+    # As many data sets draw them: a rim that belongs to no class around each object.
+    old = square(15, 15, 30, 255)
+    old[20:40, 20:40] = 1
+    around = believes(square(15, 15, 30), 1.0)
+    (edit,) = merge(old, [candidate(15, 15, 30)], around, MergeRule()).edits
+    assert (edit.kind, edit.overlap, edit.area) == ("kept", 1, 400)
+    merged = merge(old, [candidate(15, 15, 30)], around, MergeRule())
+    verdict = judge(old, merged, around, GateRule())
+    assert verdict.decision == REJECTED and verdict.figures["prediction_fits_old"] == 1
+    # What lies in ignored pixels alone is no find.
+    assert merge(square(0, 0, 60, 255), [candidate(9, 9, 9)], None, MergeRule()).edits == ()
+
+
 def test_nothing_found_in_an_empty_mask_goes_to_a_person() -> None:
     _, decision = run(np.zeros((SIZE, SIZE), np.uint8), [])
     assert decision == PERSON

@@ -83,6 +83,28 @@ def test_identical_files_alone_leave_the_folds_as_they_were() -> None:
     assert list(assign_folds(plain, 5, 0).values()) == [2, 4, 2, 4, 0, 0, 1, 3, 3, 1]
 
 
+def test_whatever_decides_the_predictions_names_the_cache(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out_of_fold, "_finish_fold", lambda *_: None)
+    config = load_config(tiny_config)
+
+    def folder(**options: object) -> Path:
+        return predict_out_of_fold(config, tmp_path, FoldOptions(**options))  # type: ignore[arg-type]
+
+    usual = folder()
+    others = [
+        folder(scales=(1.0,)),
+        folder(scales=(1.0, 2.0)),
+        folder(folds=3),
+        folder(epochs=2),
+        folder(seed=1),
+    ]
+    assert len({usual, *others}) == 6
+    assert read_index(others[1]).recipe["scales"] == [1.0, 2.0]
+    assert folder(device="cpu") == usual, "where it is computed changes nothing"
+
+
 def test_each_image_is_predicted_by_a_model_that_never_saw_it(
     tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
