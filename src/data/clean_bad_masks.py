@@ -23,7 +23,7 @@ what it writes
   OUT/SPLIT/*.png      every mask of the split: accepted repairs, copies of all others; train on
                        them with train_dataloader.dataset.mask_dir=OUT (relative to the data root)
   OUT/relabel.json     decision, figures and reasons of each mask, areas before and after
-  OUT/person.html      the masks that a person has to look at
+  OUT/person.html      the masks that a person has to look at, with boxes to tick (--accept)
   OUT/work/            proposals, before/after pictures, and what lets a stopped run go on
 
 A second run does only what is not done. With other settings the masks are done anew.
@@ -47,6 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--bad-masks", "--bad_masks", type=Path, required=True, metavar="JSON", help="the list")
     add("--data-root", "--data_root", type=Path, required=True, help="folder of the data set")
     add("--output-dir", "--output_dir", type=Path, required=True, help="a folder of its own")
+    add(
+        "--accept",
+        type=Path,
+        metavar="JSON",
+        help="new masks that you ticked in person.html: they are taken, and stay so",
+    )
     add("--img-dir", "--img_dir", default="img", help="image folder (default: %(default)s)")
     add("--mask-dir", "--mask_dir", help="mask folder (default: first part of the listed paths)")
     _add_stages(parser)
@@ -127,9 +133,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tasks = gather_tasks(
         root, listed, args.img_dir, job.classes, job.caches, job.ignore_index, mask_dir
     )
+    taken = read_bad_masks(resolve_input(args.accept), store.folder) if args.accept else []
     tools = load_tools(args, job)
     store.prepare({task.split for task in tasks})
-    outcome = run_job(store, tasks, root / mask_dir, job, tools)
+    outcome = run_job(store, tasks, root / mask_dir, job, tools, taken)
     print_summary(outcome, store.folder)
     return 0
 

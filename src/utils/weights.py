@@ -259,12 +259,18 @@ def _download(weights: PretrainedWeights, way_out: str) -> Path:
                 for block in iter(lambda: response.read(1 << 20), b""):
                     stream.write(block)
                     bar.update(len(block))
+            written = temporary.stat().st_size
             # Where no checksum is published this is all that tells half a file from a whole one.
-            if size is not None and temporary.stat().st_size != size:
-                written = temporary.stat().st_size
+            if size not in (None, written):
                 raise http.client.HTTPException(f"it broke off after {written} bytes")
             _verify(temporary, weights)
     # URLError, TimeoutError and socket errors are all OSErrors.
     except (OSError, http.client.HTTPException) as error:
-        raise _absent(weights, str(getattr(error, "reason", error)), way_out) from error
+        raise _absent(weights, _reason(error), way_out) from error
     return target
+
+
+def _reason(error: Exception) -> str:
+    """Why there was no download, without the file that it would have become."""
+    said = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(said or next(iter(error.args), type(error).__name__))

@@ -4,6 +4,7 @@ import argparse
 import errno
 import importlib.util
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -335,6 +336,91 @@ def test_no_detection_and_the_page_for_a_person(data: Path, network: Threshold) 
     assert page.count("data:image/jpeg;base64,") == 1 and "http://" not in page
     old, new = (data / folder / "train/001.png" for folder in ("labels", "labels_new"))
     assert old.read_bytes() == new.read_bytes()
+
+
+def ticked(data: Path, *names: str) -> Path:
+    """The list that `person.html` downloads when these masks are ticked."""
+    page = (data / "labels_new/person.html").read_text()
+    found = re.search(r'id="masks">(.*?)</script>', page)
+    assert found
+    content = json.loads(found[1])
+    masks = [mask for mask in content["masks"] if Path(mask["path"]).stem in names]
+    path = data.parent / content["file"]
+    path.write_text(json.dumps({"schema": content["schema"], "masks": masks}))
+    return path
+
+
+def test_what_a_person_takes_is_accepted_and_stays(
+    data: Path, network: Threshold, blind: Path
+) -> None:
+    given = arguments(data, ("000", "001", "002"), "--predictions", str(blind))
+    assert main(given) == 0
+    assert decisions(data) == {"000": "person", "001": "rejected", "002": "person"}
+    assert main([*given, "--accept", str(ticked(data, "000"))]) == 0
+    after = {"000": "accepted", "001": "rejected", "002": "person"}
+    assert decisions(data) == after
+    taken = data / "labels_new/train/000.png"
+    assert taken.read_bytes() == (data / "labels_new/work/proposed/train/000.png").read_bytes()
+    assert taken.read_bytes() != (data / "labels/train/000.png").read_bytes()
+    content = json.loads((data / "labels_new/relabel.json").read_text())
+    assert content["masks"][0]["reasons"][0] == "a person took the new mask"
+    assert sum(content["pixels"][name]["after"] for name in ("cat", "dog")) > sum(
+        content["pixels"][name]["before"] for name in ("cat", "dog")
+    )
+    assert "1 of 3 masks" in (data / "labels_new/person.html").read_text()
+    before = snapshot(data / "labels_new")
+    assert main(given) == 0  # the list need not be given again
+    assert snapshot(data / "labels_new") == before
+
+
+def test_only_what_is_offered_can_be_taken(data: Path, network: Threshold, blind: Path) -> None:
+    given = arguments(data, ("000", "001", "002"), "--predictions", str(blind))
+    assert main(given) == 0
+    right = ticked(data, "000")
+    content = json.loads(right.read_text())
+    rejected = "work/proposed/train/001.png"
+    content["masks"][0]["path"] = rejected
+    content["masks"][0]["sha256"] = sha256_file(data / "labels_new" / rejected)
+    right.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"001\.png: not a new mask that is offered"):
+        main([*given, "--accept", str(right)])
+    listed = ticked(data, "000")
+    Image.new("L", (64, 64), 2).save(data / "labels_new/work/proposed/train/000.png")
+    with pytest.raises(UserError, match="changed"):
+        main([*given, "--accept", str(listed)])
+
+
+def test_another_proposal_needs_another_look(data: Path, network: Threshold, blind: Path) -> None:
+    given = arguments(data, ("000", "001", "002"), "--predictions", str(blind))
+    assert main(given) == 0
+    assert main([*given, "--accept", str(ticked(data, "000"))]) == 0
+    image = np.array(Image.open(data / "img/train/000.jpg"))
+    Image.fromarray(np.roll(image, 8, axis=1)).save(data / "img/train/000.jpg", quality=100)
+    assert main(given) == 0
+    assert decisions(data)["000"] == "person"
+
+
+def test_a_damaged_memory_of_what_was_taken_is_said(
+    data: Path, network: Threshold, blind: Path
+) -> None:
+    given = arguments(data, ("000",), "--predictions", str(blind))
+    assert main(given) == 0
+    (data / "labels_new/work/approved.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"approved\.json is damaged"):
+        main(given)
+
+
+@pytest.fixture
+def blind(tmp_path: Path) -> Path:
+    """Predictions that see background everywhere: what is found goes to a person."""
+    cache, names = tmp_path / "blind", ("000", "001", "002")
+    for name in names:
+        nothing = np.zeros((3, 64, 64), np.float32)
+        nothing[0] = 1
+        save_probabilities(cache, f"{name}.jpg", nothing)
+    samples = {f"{name}.jpg": 0 for name in names}
+    write_index(cache, CacheIndex(("background", "cat", "dog"), samples, {}, {}))
+    return cache
 
 
 def test_predictions_are_heard_and_checked(data: Path, network: Threshold, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import http.server
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,14 +154,26 @@ def test_a_download_that_breaks_off_leaves_nothing_behind(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing but its size tells half of a file for which no checksum is published."""
-    answer = io.BytesIO(CONTENT[:7])
-    answer.headers = {"Content-Length": str(len(CONTENT))}  # type: ignore[attr-defined]
-    monkeypatch.setattr(module, "_open_url", lambda url: answer)
+
+    def answer(read: Callable[[int], bytes] | None = None) -> io.BytesIO:
+        half = io.BytesIO(CONTENT[:7])
+        half.headers = {"Content-Length": str(len(CONTENT))}  # type: ignore[attr-defined]
+        half.read = read or half.read  # type: ignore[method-assign, assignment]
+        return half
+
+    monkeypatch.setattr(module, "_open_url", lambda url: answer())
     yolo = PretrainedWeights("y.pt", "y.pt", "", 7, "http://127.0.0.1:9/y.pt")
     with pytest.raises(UserError) as caught:
         module.find_published(yolo, "name another file")
     assert "broke off after 7 bytes" in str(caught.value) and "sha256" not in str(caught.value)
     assert list((places / "torch/hub/checkpoints").iterdir()) == []
+
+    def stall(size: int) -> bytes:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(module, "_open_url", lambda url: answer(stall))
+    with pytest.raises(UserError, match=r"could not be downloaded \(timed out\)"):
+        module.find_published(yolo, "name another file")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from seglab.data.relabelling.merging import Mask, MergeRule, merge
 from seglab.data.relabelling.pictures import before_after, person_page
 from seglab.data.relabelling.segmenters import Segmenter
 from seglab.data.relabelling.store import PAGE_FILE, RELABEL_FILE, Store, key_of
+from seglab.utils.bad_masks import PERSON as BY_PERSON
+from seglab.utils.bad_masks import BadMask
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import write_json, write_text
 from seglab.utils.masks import class_colors
@@ -111,6 +113,7 @@ def run_job(
     originals: Path,
     job: Job,
     tools: Tools,
+    taken: Sequence[BadMask] = (),
 ) -> Outcome:
     """Relabel, and write the output folder.
 
@@ -123,9 +126,11 @@ def run_job(
         originals: The old mask folder.
         job: The settings.
         tools: Detector and segmenter.
+        taken: New masks that a person takes, as `person.html` lists them; kept for later runs.
 
     Raises:
-        UserError: The disk is full, or a prediction is damaged; what is finished stays.
+        UserError: The disk is full, a prediction is damaged, or a new mask is not the one that a
+            person took; what is finished stays.
     """
     settings = settings_of(job, tools)
     keys = [key_of(task, settings) for task in tasks]
@@ -152,6 +157,7 @@ def run_job(
             for task, record in zip(tasks, finished, strict=True)
             if record is not None
         )
+        done = _approve(store, tasks, done, taken)
         masks = _publish(store, tasks, originals, done, settings, tools)
     except OSError as error:
         if error.errno not in _FULL:
@@ -162,6 +168,45 @@ def run_job(
             "free some space and run the same command again: it goes on where it stopped",
         ) from error
     return Outcome(done, len(todo), forgotten, masks)
+
+
+def _approve(
+    store: Store,
+    tasks: Sequence[Task],
+    records: Sequence[dict[str, Any]],
+    taken: Sequence[BadMask],
+) -> tuple[dict[str, Any], ...]:
+    """Accept what a person took, now or in an earlier run.
+
+    Raises:
+        UserError: A mask that is taken now is no proposal for a person, or another one by now.
+    """
+    offered = {
+        store.proposal_of(task): str(record["proposed_sha256"])
+        for task, record in zip(tasks, records, strict=True)
+        if record["decision"] == PERSON
+    }
+    wrong = [mask.path for mask in taken if offered.get(mask.path) != mask.sha256]
+    if wrong:
+        raise UserError(
+            f"--accept: {', '.join(wrong)}: not a new mask that is offered now",
+            f"look at {store.folder / PAGE_FILE} again: it was written for these settings",
+        )
+    # What was taken of proposals that were made anew since is forgotten: nobody has seen these.
+    known = {path: sha for path, sha in store.approved().items() if offered.get(path) == sha}
+    approved = known | {mask.path: mask.sha256 for mask in taken}
+    if approved != store.approved():
+        store.approve(approved)
+    return tuple(
+        {
+            **record,
+            "decision": ACCEPTED,
+            "reasons": ["a person took the new mask", *record["reasons"]],
+        }
+        if store.proposal_of(task) in approved
+        else record
+        for task, record in zip(tasks, records, strict=True)
+    )
 
 
 def _listing(task: Task) -> dict[str, Any]:
@@ -210,11 +255,11 @@ def _relabel(batch: Sequence[Task], job: Job, tools: Tools) -> list[_Made]:
             "reasons": list(verdict.reasons),
             "figures": verdict.figures,
             "objects": plain_edits(merged),
-            "pixels": _pixels(old[index], merged.mask, job.classes),
             "detector": tools.detector.name,
             "segmenter": tools.segmenter.name,
         }
         proposed = merged.proposal if verdict.decision == PERSON else merged.mask
+        record["pixels"] = _pixels(old[index], proposed, job.classes)
         colors = class_colors(len(job.classes))
         picture = before_after(images[index], old[index], proposed, colors, job.ignore_index)
         made.append(_Made(record, proposed, picture))
@@ -243,11 +288,11 @@ def _publish(
     accepted = [task for task, record in pairs if record["decision"] == ACCEPTED]
     masks = store.assemble(originals, {task.split for task in tasks}, accepted)
     asked = [(task, record) for task, record in pairs if record["decision"] == PERSON]
-    page = person_page(
-        [record for _, record in asked],
-        [store.path("pictures", task, ".png") for task, _ in asked],
-        len(records),
-    )
+    offered = [
+        (record, store.path("pictures", task, ".png"), _offer(store, task, record))
+        for task, record in asked
+    ]
+    page = person_page(offered, len(records), settings["classes"])
     write_text(store.folder / PAGE_FILE, page)
     counts = Counter(str(record["decision"]) for record in records)
     content = {
@@ -261,6 +306,12 @@ def _publish(
     }
     write_json(store.folder / RELABEL_FILE, content)
     return masks
+
+
+def _offer(store: Store, task: Task, record: Mapping[str, Any]) -> BadMask:
+    """A new mask as the list of those that a person takes names it."""
+    sha256 = str(record["proposed_sha256"])
+    return BadMask(store.proposal_of(task), sha256, "it is right", BY_PERSON)
 
 
 def area_totals(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -10,7 +10,8 @@ decided by itself. An object of the old mask is a connected part of one class.
 2. Where the candidates' outlines agree with the old objects these stay to the pixel.
 3. A candidate that is sure and has no old object is added.
 4. Candidates that are sure and disagree with their old objects replace them, unless the
-   out-of-fold prediction, where there is one, does not prefer the new outline clearly.
+   out-of-fold prediction, where there is one, does not prefer the new outline clearly. A segmenter
+   of imprecise outlines (GrabCut) replaces nothing without a prediction.
 5. An old object of no candidate stays where the prediction supports it, else it stays in doubt.
    It is removed where the prediction sees background and an animal that it lacked was added, and
    where it is an unsupported speck.
@@ -262,6 +263,8 @@ class _Merger:
         if lead.segment.score < rule.score:
             return f"the segmenter's score is only {lead.segment.score:.2f}"
         gain = self._gain(group.new, group.old)
+        if gain is None and not rule.outlines:
+            return "the segmenter's outlines are not precise enough, and there is no prediction"
         if overlap < rule.off:
             needed, least = rule.confidence, rule.gain_off
         else:

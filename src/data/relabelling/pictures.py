@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from seglab.data.relabelling.merging import Mask
+from seglab.data.ticking.page import Entry, Words, legend, tick_page
+from seglab.utils.bad_masks import BadMask
 from seglab.utils.masks import ImageArray, Palette, overlay_mask
 
 _SIDE = 256  # pixels; smaller images are enlarged until their longer side is about this long
@@ -20,23 +20,13 @@ _WIDEST = 1800  # pixels of a picture on the page; the file in the work folder i
 _TITLES = ("image", "old mask", "new mask")
 _BAR = 18
 _GAP = 4
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Relabelling: for a person</title>
-<style>
-body {{ font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
- padding: 0 1rem; color: #1c1c1c; }}
-section {{ border-top: 1px solid #bbb; padding: 1rem 0; }}
-img {{ max-width: 100%; }}
-h2 {{ font-size: 1rem; overflow-wrap: anywhere; }}
-</style></head><body>
-<h1>Relabelling: for a person</h1>
+APPROVED_FILE = "accepted_masks.json"
+_INTRODUCTION = """\
 <p>{count} of {total} masks were neither accepted nor rejected. Their old masks were kept; the
-proposals lie in <code>work/proposed</code>. Detector: {detector}; segmenter: {segmenter}.</p>
-{body}
-</body></html>
+proposals lie in <code>work/proposed</code>. Detector: {detector}; segmenter: {segmenter}.
+{legend}</p>
+<p>Tick the new masks that are right. Download the list, then run the same command again with
+<code>--accept {file}</code>: they are taken. Mend the others by hand in a copy of the old ones.</p>
 """
 
 
@@ -56,35 +46,48 @@ def before_after(
     return np.hstack(panels)
 
 
-def person_page(records: Sequence[Mapping[str, Any]], pictures: Sequence[Path], total: int) -> str:
+def person_page(
+    asked: Sequence[tuple[Mapping[str, Any], Path, BadMask]], total: int, classes: Sequence[str]
+) -> str:
     """The page of the masks that go to a person, in one file.
 
     Args:
-        records: Their records; at least the names of detector and segmenter are of `records[0]`.
-        pictures: Their before/after pictures, in the same order.
+        asked: Their records, before/after pictures, and what the downloaded list says of each.
         total: How many masks were listed.
+        classes: Class names.
     """
-    sections = []
-    for record, picture in zip(records, pictures, strict=True):
-        name = html.escape(str(record["mask"]))
-        reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in record["reasons"])
-        sections.append(
-            f'<section><h2>{name}</h2><img alt="{name}: image, old mask, new mask" '
-            f'src="{_as_uri(picture)}"><ul>{reasons}</ul></section>'
-        )
-    return _PAGE.format(
-        count=len(records),
+    used = asked[0][0] if asked else {"detector": "-", "segmenter": "-"}
+    introduction = _INTRODUCTION.format(
+        count=len(asked),
         total=total,
-        detector=html.escape(str(records[0]["detector"])) if records else "-",
-        segmenter=html.escape(str(records[0]["segmenter"])) if records else "-",
-        body="\n".join(sections),
+        detector=html.escape(str(used["detector"])),
+        segmenter=html.escape(str(used["segmenter"])),
+        legend=legend(classes),
+        file=APPROVED_FILE,
     )
+    entries = [
+        Entry(
+            mask,
+            str(record["mask"]),
+            _read_picture(picture),
+            f"{record['mask']}: image, old mask, new mask",
+            list(map(str, record["reasons"])),
+        )
+        for record, picture, mask in asked
+    ]
+    words = Words(
+        title="Relabelling: for a person",
+        introduction=introduction,
+        tick="take the new mask",
+        placeholder="it is right",
+        file=APPROVED_FILE,
+        memory="seglab-relabel-",
+    )
+    return tick_page(words, entries, [mask for _, _, mask in asked], len(classes))
 
 
-def _as_uri(path: Path) -> str:
-    buffer = io.BytesIO()
+def _read_picture(path: Path) -> ImageArray:
     with Image.open(path) as picture:
         small = picture.convert("RGB")
         small.thumbnail((_WIDEST, _WIDEST))
-        small.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return np.asarray(small)

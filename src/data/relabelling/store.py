@@ -7,6 +7,7 @@ OUT/person.html                      what a person has to look at
 OUT/work/records/SPLIT/a.json        the finished masks; the last file written of each
 OUT/work/proposed/SPLIT/a.png        the new mask, whatever was decided
 OUT/work/pictures/SPLIT/a.png        image, old mask, new mask
+OUT/work/approved.json               new masks that a person took, and their checksums
 ```
 """
 
@@ -31,6 +32,7 @@ from seglab.utils.io_utils import atomic_path, read_json, require_writable, sha2
 
 RELABEL_FILE, PAGE_FILE, WORK = "relabel.json", "person.html", "work"
 _RECORDS, _PROPOSED, _PICTURES = "records", "proposed", "pictures"
+_APPROVED = "approved.json"
 
 
 class Store:
@@ -83,6 +85,28 @@ class Store:
     def path(self, kind: str, task: Task, suffix: str) -> Path:
         """Where a task's `records`, `proposed` or `pictures` file is."""
         return (self.folder / WORK / kind / task.split / task.inside).with_suffix(suffix)
+
+    def proposal_of(self, task: Task) -> str:
+        """The new mask of a task, from the output folder on."""
+        return self.path(_PROPOSED, task, ".png").relative_to(self.folder).as_posix()
+
+    def approved(self) -> dict[str, str]:
+        """New masks that a person took in this run or before: path from OUT on -> SHA-256.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        path = self.folder / WORK / _APPROVED
+        if not path.is_file():
+            return {}
+        content = read_json(path)
+        if not isinstance(content, dict) or not all(map(_is_text, content.items())):
+            raise UserError(f"{path} is damaged", "delete it, and give the lists with --accept")
+        return content
+
+    def approve(self, masks: Mapping[str, str]) -> None:
+        """Remember what a person took, see `approved`."""
+        write_json(self.folder / WORK / _APPROVED, dict(masks))
 
     def finished(self, task: Task, key: str) -> dict[str, Any] | None:
         """The record of a task that was finished with the same inputs, else None."""
@@ -180,6 +204,10 @@ class Store:
     def _outdate(self) -> None:
         """From the first mask that changes until all have, no `relabel.json` speaks for them."""
         (self.folder / RELABEL_FILE).unlink(missing_ok=True)
+
+
+def _is_text(pair: tuple[object, object]) -> bool:
+    return all(isinstance(each, str) for each in pair)
 
 
 def is_unfinished(folder: Path) -> bool:

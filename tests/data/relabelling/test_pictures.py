@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from seglab.data.relabelling.pictures import before_after, person_page
+from seglab.utils.bad_masks import BadMask
 from seglab.utils.masks import class_colors
 
 
@@ -34,7 +35,8 @@ def test_large_pictures_are_shrunk_on_the_page_alone(tmp_path: Path) -> None:
     for path, size in zip(paths, sizes.values(), strict=True):
         Image.new("RGB", size).save(path)
     record = {"mask": "<b>.png", "reasons": ["a < b"], "detector": "d", "segmenter": "s"}
-    page = person_page([record, record], paths, 5)
+    mask = BadMask("work/proposed/train/a.png", "0" * 64, "it is right", "person")
+    page = person_page([(record, path, mask) for path in paths], 5, ("background", "cat"))
     assert "&lt;b&gt;.png" in page and "a &lt; b" in page and "2 of 5 masks" in page
     found = re.findall(r"base64,([^\"]+)", page)
     shown = [Image.open(io.BytesIO(base64.b64decode(each))).size for each in found]

@@ -1,7 +1,7 @@
 
 "use strict";
 // Ticks and reasons: shown, kept in the browser, downloaded as a list of bad masks.
-const audit = JSON.parse(document.getElementById("masks").textContent);
+const page = JSON.parse(document.getElementById("masks").textContent);
 const boxes = [...document.querySelectorAll("section input[type=checkbox]")];
 const reasons = [...document.querySelectorAll("section input[type=text]")];
 const button = document.getElementById("download");
@@ -9,7 +9,7 @@ const number = document.getElementById("number");
 
 function remembered() {
   try {
-    const kept = JSON.parse(localStorage.getItem(audit.key));
+    const kept = JSON.parse(localStorage.getItem(page.key));
     if (kept && typeof kept === "object" && !Array.isArray(kept)) return kept;
   } catch { /* Forbidden or damaged: the page works without a memory. */ }
   return {};
@@ -17,7 +17,7 @@ function remembered() {
 
 function recall() {
   const kept = remembered();
-  audit.masks.forEach((mask, index) => {
+  page.masks.forEach((mask, index) => {
     const entry = kept[mask.path];
     boxes[index].checked = Boolean(entry && entry.ticked);
     reasons[index].value = String((entry && entry.reason) || "");
@@ -26,13 +26,13 @@ function recall() {
 
 function changed() {
   const kept = remembered();  // a page that showed more masks left more in it
-  audit.masks.forEach((mask, index) => {
+  page.masks.forEach((mask, index) => {
     const entry = { ticked: boxes[index].checked, reason: reasons[index].value };
     if (entry.ticked || entry.reason) kept[mask.path] = entry;
     else delete kept[mask.path];
   });
   try {
-    localStorage.setItem(audit.key, JSON.stringify(kept));
+    localStorage.setItem(page.key, JSON.stringify(kept));
   } catch { /* As above. */ }
   show();
 }
@@ -44,13 +44,13 @@ function show() {
 }
 
 function download() {
-  const masks = audit.masks
+  const masks = page.masks
     .map((mask, index) => ({ ...mask, reason: reasons[index].value.trim() || mask.reason }))
     .filter((_, index) => boxes[index].checked);
-  const text = JSON.stringify({ schema: audit.schema, masks }, null, 2) + "\n";
+  const text = JSON.stringify({ schema: page.schema, masks }, null, 2) + "\n";
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.download = audit.file;
+  link.download = page.file;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

@@ -1,0 +1,1 @@
+"""Pages on which a person ticks masks and downloads the list."""
