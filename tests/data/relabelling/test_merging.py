@@ -85,13 +85,13 @@ def test_a_weak_find_goes_to_a_person_and_changes_nothing(changes: dict, word: s
 
 
 def test_imprecise_outlines_replace_nothing_without_a_prediction() -> None:
-    old, found = square(10, 10, 20), candidate(18, 18, 20)
+    old, found = square(10, 10, 20), candidate(14, 14, 20)
     merged, decision = run(old, [found], outlines=False)
     assert (merged.mask == old).all() and decision == PERSON
-    merged, decision = run(old, [found], square(18, 18, 20), outlines=False)
-    assert (merged.mask == square(18, 18, 20)).all() and decision == ACCEPTED
+    merged, decision = run(old, [found], square(14, 14, 20), outlines=False)
+    assert (merged.mask == square(14, 14, 20)).all() and decision == ACCEPTED
     merged, decision = run(old, [found])  # a precise segmenter may
-    assert (merged.mask == square(18, 18, 20)).all() and decision == ACCEPTED
+    assert (merged.mask == square(14, 14, 20)).all() and decision == ACCEPTED
 
 
 def test_noise_is_not_worth_a_persons_time() -> None:
