@@ -8,11 +8,12 @@ from typing import Any
 
 from seglab.analysis.comparison import Comparison, Pair
 from seglab.analysis.comparison_files import comparison_content
-from seglab.analysis.comparison_tables import cautions, detectable_sentences
-from seglab.analysis.report.numbers import NONE, between, quantity, signed
+from seglab.analysis.comparison_tables import cautions, detectable_sentences, pair_table
+from seglab.analysis.report import markdown
+from seglab.analysis.report.numbers import NONE, between, fixed, quantity, share, signed
 from seglab.analysis.verdict import Outcome
 
-GAIN_FILE = "repair_gain.json"
+GAIN_FILE, DOCUMENT_FILE = "repair_gain.json", "repair_gain.md"
 SCHEMA = 1
 _WORDS = {
     Outcome.SUPPORTED: "it rose: the other masks helped",
@@ -87,3 +88,37 @@ def gain_content(
         "cautions": cautions(comparison),
         "notes": list(comparison.notes),
     }
+
+
+def gain_document(
+    comparison: Comparison, by_seed: Mapping[int, Comparison], masks: Mapping[str, Any]
+) -> str:
+    """The finding as Markdown, for those who read nothing else.
+
+    Args:
+        comparison: Of the two hypotheses, all their seeds together.
+        by_seed: Seed -> the comparison of its two runs alone.
+        masks: How the train masks differ: `masks`, `changed`, `pixels`, `changed_pixels`.
+    """
+    pair = only_pair(comparison)
+    changed = (
+        f"{masks['changed']} of {quantity(masks['masks'], 'train mask')} differ between the two, "
+        f"in {share(masks['changed_pixels'], masks['pixels'], 2)} of all pixels."
+    )
+    rows = []
+    for seed, alone in by_seed.items():
+        figures = [alone.row(name).estimates["mDice"].value for name in (pair.before, pair.after)]
+        rows.append([seed, *map(fixed, figures), difference_words(alone)])
+    together = pair_table(comparison, pair)
+    blocks = [
+        markdown.heading(1, f"Did it help? {pair.after} against {pair.before}"),
+        gain_sentence(comparison),
+        changed,
+        markdown.bullets([*cautions(comparison), *comparison.notes]),
+        markdown.heading(2, "Seed by seed"),
+        "Dice over the classes in percent; an interval here is over images alone.",
+        markdown.table(["seed", pair.before, pair.after, "difference in mDice"], rows),
+        markdown.heading(2, together.title),
+        markdown.table(together.header, [[cell.text for cell in row] for row in together.rows]),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"

@@ -40,7 +40,7 @@ what it writes
   OUT/ID.py                  the two configs; the second inherits the first
   OUT/ID/seed_N/             a run as `seglab train` leaves it, with its test_SPLIT
   OUT/comparison.*           what `seglab compare --seeds` writes: .md, .json, .png
-  OUT/repair_gain.json       the finding, also seed by seed, and how the masks differ
+  OUT/repair_gain.json, .md  the finding, also seed by seed, and how the masks differ
 """
 EXAMPLES = """\
   python src/tools/repair_gain.py --config configs/lite_fpn_effnetlite2_256x256.py \\
@@ -161,9 +161,16 @@ def _compare(runs: Sequence[Run], change: MaskChange, output_dir: Path) -> None:
     """Compare all seeds together and one by one; write and say what was found."""
     from seglab.analysis.comparison import compare
     from seglab.analysis.comparison_files import write_comparison
-    from seglab.analysis.gain import GAIN_FILE, difference_words, gain_content, gain_sentence
+    from seglab.analysis.gain import (
+        DOCUMENT_FILE,
+        GAIN_FILE,
+        difference_words,
+        gain_content,
+        gain_document,
+        gain_sentence,
+    )
     from seglab.tools.compare import print_comparison
-    from seglab.utils.io_utils import write_json
+    from seglab.utils.io_utils import write_json, write_text
 
     comparison = compare(runs, by_seed=True)
     alone: dict[int, Comparison] = {}
@@ -180,6 +187,8 @@ def _compare(runs: Sequence[Run], change: MaskChange, output_dir: Path) -> None:
     paths = write_comparison(comparison, output_dir)
     content = gain_content(comparison, alone, masks)
     paths.append(write_json(output_dir / GAIN_FILE, content))
+    document = gain_document(comparison, alone, masks)
+    paths.append(write_text(output_dir / DOCUMENT_FILE, document))
     print()
     print_comparison(comparison)
     print("\nseed by seed (the interval is over images alone)")

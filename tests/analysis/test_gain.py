@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seglab.analysis.comparison import Comparison, compare
-from seglab.analysis.gain import gain_content, gain_sentence
+from seglab.analysis.gain import gain_content, gain_document, gain_sentence
 from seglab.analysis.run_folder import load_run
 from seglab.utils.io_utils import to_plain
 
@@ -47,6 +47,19 @@ def test_it_says_which_way_it_went(
     assert json.loads(json.dumps(to_plain(content)))["sentence"] == sentence
     each = [item["mDice"]["value"] for item in content["per_seed"]]
     assert sum(each) / 2 == pytest.approx(value)
+
+
+def test_the_document_holds_the_sentence_and_every_seed(
+    compared: Callable[..., list[Comparison]],
+) -> None:
+    both, *alone = compared(0.97)
+    masks = {"masks": 40, "changed": 8, "pixels": 1000, "changed_pixels": 25}
+    document = gain_document(both, dict(enumerate(alone)), masks)
+    assert gain_sentence(both) in document
+    assert "8 of 40 train masks differ between the two, in 2.50 % of all pixels." in document
+    for seed, one in enumerate(alone):
+        before, after = (row.estimates["mDice"].value for row in one.rows)
+        assert f"| {seed} | {before:.2f} | {after:.2f} | +" in document
 
 
 def test_what_may_be_chance_is_undecided(compared: Callable[..., list[Comparison]]) -> None:
