@@ -21,7 +21,7 @@ from audit_real import DATA, LIMIT, foreground_iou
 from PIL import Image
 
 from seglab.data.clean_bad_masks import load_tools
-from seglab.data.relabelling.gate import ACCEPTED, DECISIONS
+from seglab.data.relabelling.gate import ACCEPTED, DECISIONS, PERSON
 from seglab.data.relabelling.inputs import gather_tasks
 from seglab.data.relabelling.job import Job, run_job
 from seglab.data.relabelling.store import Store
@@ -38,6 +38,7 @@ DECLARED = (
 WORSE = 0.02
 _WEIGHTS = DATA.parents[1] / "weights"
 _GROUPS = ("all listed", "listed and bad", "accepted", "accepted and bad")
+_OFFERED = "offered to a person, if all were taken"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,6 +124,7 @@ def measure(
                     "decision": record["decision"],
                     "old": foreground_iou(read(task.mask), truth),
                     "new": foreground_iou(read(store.folder / task.split / task.inside), truth),
+                    "offered": foreground_iou(read(store.path("proposed", task, ".png")), truth),
                     "reasons": record["reasons"],
                 }
             )
@@ -132,6 +134,7 @@ def measure(
         "detector": tools.detector.name,
         "segmenter": tools.segmenter.name,
         "groups": {name: figures(members(name, rows)) for name in _GROUPS},
+        "offered": figures([row for row in rows if row["decision"] == PERSON], "offered"),
         "decisions": {d: sum(row["decision"] == d for row in rows) for d in DECISIONS},
         "accepted_worse": sum(
             row["decision"] == ACCEPTED and row["new"] < row["old"] - WORSE for row in rows
@@ -150,10 +153,10 @@ def members(group: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def figures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def figures(rows: Sequence[dict[str, Any]], after_key: str = "new") -> dict[str, Any]:
     """Count, and mean IoU with the human mask before and after; None of no masks."""
     before, after = (
-        float(np.mean([row[key] for row in rows])) if rows else None for key in ("old", "new")
+        float(np.mean([row[key] for row in rows])) if rows else None for key in ("old", after_key)
     )
     return {"masks": len(rows), "before": before, "after": after}
 
@@ -173,13 +176,14 @@ def markdown(results: dict[str, dict[str, Any]], listed: int, predicted: bool) -
         f"Mean foreground IoU with the human mask, before -> after, over {listed} listed masks, "
         f"{helped}. {DECLARED}",
         "",
-        "| detector, segmenter | " + " | ".join(_GROUPS) + " | decisions | accepted worse |",
-        "|---|" + "---|" * (len(_GROUPS) + 2),
+        "| "
+        + " | ".join(["detector, segmenter", *_GROUPS, _OFFERED, "decisions", "accepted worse"])
+        + " |",
+        "|---|" + "---|" * (len(_GROUPS) + 3),
     ]
     for result in results.values():
         cells = [f"{result['detector']}, {result['segmenter']}"]
-        for name in _GROUPS:
-            found = result["groups"][name]
+        for found in [*(result["groups"][name] for name in _GROUPS), result["offered"]]:
             change = f": {found['before']:.3f} -> {found['after']:.3f}" if found["masks"] else ""
             cells.append(f"{found['masks']}{change}")
         counts = result["decisions"]
