@@ -8,6 +8,7 @@ from seglab.analysis.comparison import compare
 from seglab.analysis.report.build import write_report
 from seglab.analysis.run_search import find_runs
 from seglab.data.preflight.__main__ import document
+from seglab.utils.bad_masks import BAD_MASKS_FILE, read_bad_masks
 
 
 def test_the_list_of_findings(project_root: Path) -> None:
@@ -38,3 +39,10 @@ def test_reference_runs_hold_no_weights_no_photographs_and_no_machine(project_ro
         elif path.suffix != ".npz":
             assert str(project_root.parent) not in path.read_text()
             assert "/home/" not in path.read_text()
+
+
+@pytest.mark.shared
+def test_the_list_of_bad_masks_fits_the_real_masks(project_root: Path, shared_dir: Path) -> None:
+    listed = read_bad_masks(project_root / BAD_MASKS_FILE, shared_dir / "data/pets_coco")
+    assert len({mask.path for mask in listed}) == len(listed) > 0
+    assert all(mask.path.startswith("labels/train/") and mask.reason for mask in listed)
