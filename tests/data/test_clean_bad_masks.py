@@ -31,7 +31,8 @@ class Threshold:
     """Detector and segmenter in one: the squares of `tiny_data` are very bright or very dark."""
 
     name, sha256, declared, segments = "threshold", "0" * 64, "drawn squares", False
-    score_means, sure_score, recognises, outlines = "always sure", 0.4, True, True
+    score_means, sure_score, sure_outline = "always sure", 0.4, 0.8
+    recognises, outlines = True, True
     looked_at: list[int]
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ class GrabCutSegmenter:
     sha256 = ""
     score_means = "IoU of the mask's bounding box and the detector's box"
     sure_score = 0.85
+    sure_outline = 1.0
     recognises = False
     outlines = False
 

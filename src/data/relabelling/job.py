@@ -102,6 +102,7 @@ def _rule_for(job: Job, tools: Tools) -> MergeRule:
     return replace(
         job.merge_rule,
         score=used.sure_score,
+        score_outline=used.sure_outline,
         recognised=used.recognises,
         outlines=used.outlines,
     )

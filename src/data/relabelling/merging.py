@@ -10,11 +10,12 @@ decided by itself. An object of the old mask is a connected part of one class.
 2. Where the candidates' outlines agree with the old objects these stay to the pixel.
 3. A candidate that is sure and has no old object is added.
 4. Candidates that are sure and disagree with their old objects replace them, unless the
-   out-of-fold prediction, where there is one, does not prefer the new outline clearly. A segmenter
-   of imprecise outlines (GrabCut) replaces nothing without a prediction.
+   out-of-fold prediction, where there is one, does not prefer the new outline clearly. Where only
+   the outline is in question detector and segmenter have to be surer. A segmenter of imprecise
+   outlines (GrabCut) replaces nothing without a prediction.
 5. An old object of no candidate stays where the prediction supports it, else it stays in doubt.
-   It is removed where the prediction sees background and an animal that it lacked was added, and
-   where it is an unsupported speck.
+   It is removed where the prediction sees background and an animal was found where the old mask
+   had none, and where it is an unsupported speck.
 6. A class is changed only where the detector contradicts it clearly and the prediction, where
    there is one, agrees with the detector. Where the detector is silent the old class stays.
 
@@ -59,6 +60,7 @@ class MergeRule:
         confidence_outline: For an outline alone it has to be surer.
         alone: Without a prediction the detector has to be surer by this much.
         score: A segment is sure from this score on.
+        score_outline: For an outline alone it has to be surer.
         score_noise: What was found anew with a lower score is noise, not worth a person's time.
         gain_off: Where there is a prediction, what replaces an object that is off fits it better
             by this much, see `soft_iou`.
@@ -78,6 +80,7 @@ class MergeRule:
     confidence_outline: float = 0.65
     alone: float = 0.1
     score: float = 0.4
+    score_outline: float = 0.8
     score_noise: float = 0.3
     gain_off: float = 0.2
     gain_outline: float = 0.015
@@ -194,6 +197,7 @@ class _Merger:
         )
         self._edits: list[Edit] = []
         self._fresh: list[tuple[int, BoolArray]] = []  # the surest first
+        self._moved = False  # whether an animal was found where the old mask had none
         self._stayed = np.zeros_like(old)  # classes of the old objects that stay
         self._doubted: list[tuple[int, BoolArray]] = []  # new outlines that are not sure
 
@@ -247,6 +251,7 @@ class _Merger:
             for candidate in group.candidates:
                 other = label if len(group.candidates) == 1 else candidate.label
                 self._fresh.append((other, candidate.mask))
+            self._moved |= overlap < self._rule.off
             self._note(REPLACED, label, group.new, before + note, lead, overlap)
         else:
             reason = f"the old outline overlaps what was found by {overlap:.2f} only, but {why}"
@@ -260,7 +265,7 @@ class _Merger:
             return "the segmenter's outlines are not precise enough to replace it"
         if lead.prompt.source == PREDICTION and not rule.recognised:
             return "only the prediction sees it"
-        if lead.segment.score < rule.score:
+        if lead.segment.score < (rule.score if overlap < rule.off else rule.score_outline):
             return f"the segmenter's score is only {lead.segment.score:.2f}"
         gain = self._gain(group.new, group.old)
         if gain is None and not rule.outlines:
@@ -283,6 +288,7 @@ class _Merger:
         reason = "an animal that the old mask lacks"
         if doubt is None:
             self._fresh.append((candidate.label, candidate.mask))
+            self._moved = True
             self._note(ADDED, candidate.label, candidate.mask, reason, candidate)
             return
         weak = candidate.segment.score < self._rule.score_noise
@@ -319,7 +325,7 @@ class _Merger:
         elif support is not None and support < self._rule.support:
             kind, reason = DOUBT, f"the detector is silent, the prediction gives {support:.2f}"
             # Both overlook animals: alone they take none away, but what stands elsewhere moved.
-            if support < self._rule.background and self._fresh:
+            if support < self._rule.background and self._moved:
                 kind, reason = REMOVED, "neither detector nor prediction sees anything here"
         if kind != REMOVED:
             self._stay(part, part.label)

@@ -87,7 +87,9 @@ class Sam2Segmenter:
     """A `Segmenter` on SAM 2.1; made by `load_sam2`."""
 
     score_means = "SAM 2.1's own estimate of its mask's IoU"
-    sure_score = 0.7  # not measured: no SAM 2.1 weights could be had where the rule was chosen
+    # Not measured: no SAM 2.1 weights could be had where the rule was chosen.
+    sure_score = 0.7
+    sure_outline = 0.9
     recognises = False
     outlines = True
 

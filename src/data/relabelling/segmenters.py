@@ -43,6 +43,7 @@ class Segmenter(Protocol):
         sha256: Of the weights, empty where it has none.
         score_means: What its score is, in a few words.
         sure_score: A segment counts as sure from this score on.
+        sure_outline: From this score on its outline is better than one that is merely imprecise.
         recognises: Whether it knows an animal when it sees one. One that outlines whatever a box
             holds cannot confirm what only the prediction saw.
         outlines: Whether its outlines are good enough to replace one that is merely imprecise.
@@ -52,6 +53,7 @@ class Segmenter(Protocol):
     sha256: str
     score_means: str
     sure_score: float
+    sure_outline: float
     recognises: bool
     outlines: bool
 

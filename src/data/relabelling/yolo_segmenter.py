@@ -48,6 +48,7 @@ class YoloSegmenter:
 
     score_means = "mean confidence of YOLOv8-seg's looks at the box, 0 for one that saw nothing"
     sure_score = 0.4
+    sure_outline = 0.8
     recognises = True
     outlines = True
 

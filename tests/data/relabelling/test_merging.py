@@ -94,6 +94,25 @@ def test_imprecise_outlines_replace_nothing_without_a_prediction() -> None:
     assert (merged.mask == square(14, 14, 20)).all() and decision == ACCEPTED
 
 
+def test_an_outline_alone_needs_a_surer_segment_than_an_object_that_is_off() -> None:
+    truth = square(12, 12, 20)
+    for offset, decision in ((3, PERSON), (12, ACCEPTED)):
+        old = square(12 - offset, 12, 20)
+        unsure = [candidate(12, 12, 20, score=0.7)]
+        assert run(old, unsure, truth)[1] == decision, offset
+        assert run(old, [candidate(12, 12, 20, score=0.85)], truth)[1] == ACCEPTED, offset
+
+
+def test_a_new_outline_is_no_reason_to_take_another_object_away() -> None:
+    truth = square(2, 2, 20)
+    stray = square(45, 45, 12)
+    merged, decision = run(square(5, 2, 20) + stray, [candidate(2, 2, 20)], truth)
+    assert decision == PERSON and (merged.mask[stray > 0] == 1).all()
+    assert kinds(merged) == ["doubt", "replaced"]
+    merged, decision = run(stray, [candidate(2, 2, 20)], truth)
+    assert decision == ACCEPTED and (merged.mask == truth).all()
+
+
 def test_noise_is_not_worth_a_persons_time() -> None:
     old = square(2, 2, 20)
     merged, decision = run(old, [candidate(2, 2, 20), candidate(35, 35, 20, score=0.1)], old)
