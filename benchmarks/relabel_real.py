@@ -1,10 +1,10 @@
 """How much relabelling mends real masks, by masks that a person corrected.
 
-Each backend relabels a list (a `bad_mask_paths.json`, or with `--all` every mask that a person has
+Each backend relabels a list (a `bad_mask_paths.json`, and with `--all` every mask that a person has
 corrected); old and new masks are compared with the person's by foreground IoU. A mask is bad where
 the old one's is under 0.8.
 
-Run `python benchmarks/relabel_real.py --bad-masks supplementary/audit/bad_mask_paths.json
+Run `python benchmarks/relabel_real.py --bad-masks bad_mask_paths.json --all
 --predictions supplementary/oof/KEY --markdown reports/relabel_real.md`.
 """
 
@@ -48,17 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not human.is_dir():
         print(f"SKIPPED: no human-corrected masks in {human}")
         return 0
-    listed = all_corrected(args.data_root, human)
+    lists: dict[str, list[BadMask]] = {}
+    corrected = all_corrected(args.data_root, human)
     if args.bad_masks:
-        corrected = {mask.path for mask in listed}
+        known = {mask.path for mask in corrected}
         named = read_bad_masks(args.bad_masks, args.data_root)
-        listed = [mask for mask in named if mask.path in corrected]
-        print(f"{len(named)} masks listed, {len(listed)} of them corrected by a person")
-    results = {name: measure(name, args, listed, human) for name in args.backends}
-    text = markdown(results, len(listed), bool(args.predictions))
+        title = f"{args.bad_masks.name}: {len(named)} masks listed"
+        lists[title] = [mask for mask in named if mask.path in known]
+    if args.all:
+        lists["every corrected mask listed"] = corrected
+    results = {
+        title: {
+            name: measure(name, args, listed, human, f"list_{number}") for name in args.backends
+        }
+        for number, (title, listed) in enumerate(lists.items())
+    }
+    text = markdown(results, bool(args.predictions))
     print(text)
     if args.json:
-        write_json(args.json, {"schema": 1, "declared": DECLARED, "backends": results})
+        write_json(args.json, {"schema": 2, "declared": DECLARED, "lists": results})
     if args.markdown:
         write_text(args.markdown, text)
     return 0
@@ -68,9 +76,8 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    lists = parser.add_mutually_exclusive_group(required=True)
-    lists.add_argument("--bad-masks", type=Path, metavar="JSON")
-    lists.add_argument("--all", action="store_true", help="list every corrected mask")
+    add("--bad-masks", type=Path, metavar="JSON", help="a list to relabel")
+    add("--all", action="store_true", help="as well, or alone: list every corrected mask")
     add("--data-root", type=Path, default=DATA)
     add("--predictions", type=Path, nargs="+", default=[], metavar="CACHE")
     add("--backends", nargs="+", default=["yolov8-seg", "grabcut"], help="segmenters")
@@ -80,7 +87,10 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--work-dir", type=Path, help="kept output folders; default: a temporary one")
     add("--json", type=Path)
     add("--markdown", type=Path)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not (args.bad_masks or args.all):
+        parser.error("give --bad-masks, --all or both")
+    return args
 
 
 def all_corrected(root: Path, human: Path) -> list[BadMask]:
@@ -93,7 +103,7 @@ def all_corrected(root: Path, human: Path) -> list[BadMask]:
 
 
 def measure(
-    backend: str, args: argparse.Namespace, listed: Sequence[BadMask], human: Path
+    backend: str, args: argparse.Namespace, listed: Sequence[BadMask], human: Path, folder: str
 ) -> dict[str, Any]:
     """Relabel with a backend and compare; returns its figures."""
     job = Job(("background", "cat", "dog"), caches=tuple(args.predictions))
@@ -107,7 +117,7 @@ def measure(
         ),
     )
     with tempfile.TemporaryDirectory() as temporary:
-        store = Store((args.work_dir or Path(temporary)) / backend)
+        store = Store((args.work_dir or Path(temporary)) / folder / backend)
         store.check(args.data_root, "img", "labels")
         tasks = gather_tasks(
             args.data_root, listed, "img", job.classes, job.caches, job.ignore_index
@@ -167,29 +177,29 @@ def read(path: Path) -> Any:
         return np.asarray(opened)
 
 
-def markdown(results: dict[str, dict[str, Any]], listed: int, predicted: bool) -> str:
-    """The table."""
+def markdown(results: dict[str, dict[str, dict[str, Any]]], predicted: bool) -> str:
+    """The tables."""
     helped = "with out-of-fold predictions" if predicted else "without predictions"
+    heads = ["detector, segmenter", *_GROUPS, _OFFERED, "decisions", "accepted worse"]
     lines = [
         "# Relabelling against human masks",
         "",
-        f"Mean foreground IoU with the human mask, before -> after, over {listed} listed masks, "
-        f"{helped}. {DECLARED}",
-        "",
-        "| "
-        + " | ".join(["detector, segmenter", *_GROUPS, _OFFERED, "decisions", "accepted worse"])
-        + " |",
-        "|---|" + "---|" * (len(_GROUPS) + 3),
+        "Mean foreground IoU with the human mask, before -> after, over the listed masks that a "
+        f"person corrected, {helped}. {DECLARED}",
     ]
-    for result in results.values():
-        cells = [f"{result['detector']}, {result['segmenter']}"]
-        for found in [*(result["groups"][name] for name in _GROUPS), result["offered"]]:
-            change = f": {found['before']:.3f} -> {found['after']:.3f}" if found["masks"] else ""
-            cells.append(f"{found['masks']}{change}")
-        counts = result["decisions"]
-        cells.append(", ".join(f"{count} {decision}" for decision, count in counts.items()))
-        cells.append(f"{result['accepted_worse']} by more than {WORSE}")
-        lines.append("| " + " | ".join(cells) + " |")
+    for title, backends in results.items():
+        lines += ["", f"## {title}", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for result in backends.values():
+            cells = [f"{result['detector']}, {result['segmenter']}"]
+            for found in [*(result["groups"][name] for name in _GROUPS), result["offered"]]:
+                change = (
+                    f": {found['before']:.3f} -> {found['after']:.3f}" if found["masks"] else ""
+                )
+                cells.append(f"{found['masks']}{change}")
+            counts = result["decisions"]
+            cells.append(", ".join(f"{count} {decision}" for decision, count in counts.items()))
+            cells.append(f"{result['accepted_worse']} by more than {WORSE}")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
