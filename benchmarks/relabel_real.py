@@ -177,6 +177,13 @@ def read(path: Path) -> Any:
         return np.asarray(opened)
 
 
+def cell(found: dict[str, Any]) -> str:
+    """A group's figures: "10: 0.374 -> 0.866"."""
+    if not found["masks"]:
+        return "0"
+    return f"{found['masks']}: {found['before']:.3f} -> {found['after']:.3f}"
+
+
 def markdown(results: dict[str, dict[str, dict[str, Any]]], predicted: bool) -> str:
     """The tables."""
     helped = "with out-of-fold predictions" if predicted else "without predictions"
