@@ -364,7 +364,7 @@ def test_what_a_person_takes_is_accepted_and_stays(
     assert taken.read_bytes() == (data / "labels_new/work/proposed/train/000.png").read_bytes()
     assert taken.read_bytes() != (data / "labels/train/000.png").read_bytes()
     content = json.loads((data / "labels_new/relabel.json").read_text())
-    assert content["masks"][0]["reasons"][0] == "a person took the new mask"
+    assert content["masks"][0]["reasons"][0] == "a person took the new mask: it is right"
     assert sum(content["pixels"][name]["after"] for name in ("cat", "dog")) > sum(
         content["pixels"][name]["before"] for name in ("cat", "dog")
     )
@@ -406,9 +406,10 @@ def test_a_damaged_memory_of_what_was_taken_is_said(
 ) -> None:
     given = arguments(data, ("000",), "--predictions", str(blind))
     assert main(given) == 0
-    (data / "labels_new/work/approved.json").write_text("[1]")
-    with pytest.raises(UserError, match=r"approved\.json is damaged"):
-        main(given)
+    for damaged in ("[1]", '{"a": "b"}', '{"a": {"sha256": "b", "reason": 1}}'):
+        (data / "labels_new/work/approved.json").write_text(damaged)
+        with pytest.raises(UserError, match=r"approved\.json is damaged"):
+            main(given)
 
 
 @pytest.fixture

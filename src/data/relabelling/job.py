@@ -194,20 +194,22 @@ def _approve(
             f"look at {store.folder / PAGE_FILE} again: it was written for these settings",
         )
     # What was taken of proposals that were made anew since is forgotten: nobody has seen these.
-    known = {path: sha for path, sha in store.approved().items() if offered.get(path) == sha}
-    approved = known | {mask.path: mask.sha256 for mask in taken}
-    if approved != store.approved():
+    before = store.approved()
+    approved = {path: one for path, one in before.items() if offered.get(path) == one["sha256"]}
+    approved |= {mask.path: {"sha256": mask.sha256, "reason": mask.reason} for mask in taken}
+    if approved != before:
         store.approve(approved)
     return tuple(
-        {
-            **record,
-            "decision": ACCEPTED,
-            "reasons": ["a person took the new mask", *record["reasons"]],
-        }
+        _accepted(record, approved[store.proposal_of(task)]["reason"])
         if store.proposal_of(task) in approved
         else record
         for task, record in zip(tasks, records, strict=True)
     )
+
+
+def _accepted(record: dict[str, Any], reason: str) -> dict[str, Any]:
+    words = f"a person took the new mask: {reason}"
+    return {**record, "decision": ACCEPTED, "reasons": [words, *record["reasons"]]}
 
 
 def _listing(task: Task) -> dict[str, Any]:

@@ -7,7 +7,7 @@ OUT/person.html                      what a person has to look at
 OUT/work/records/SPLIT/a.json        the finished masks; the last file written of each
 OUT/work/proposed/SPLIT/a.png        the new mask, whatever was decided
 OUT/work/pictures/SPLIT/a.png        image, old mask, new mask
-OUT/work/approved.json               new masks that a person took, and their checksums
+OUT/work/approved.json               new masks that a person took, and why
 ```
 """
 
@@ -90,8 +90,11 @@ class Store:
         """The new mask of a task, from the output folder on."""
         return self.path(_PROPOSED, task, ".png").relative_to(self.folder).as_posix()
 
-    def approved(self) -> dict[str, str]:
-        """New masks that a person took in this run or before: path from OUT on -> SHA-256.
+    def approved(self) -> dict[str, dict[str, str]]:
+        """New masks that a person took in this run or before.
+
+        Returns:
+            Path from OUT on -> `sha256` of the mask and the person's `reason`.
 
         Raises:
             UserError: The file is damaged.
@@ -100,11 +103,11 @@ class Store:
         if not path.is_file():
             return {}
         content = read_json(path)
-        if not isinstance(content, dict) or not all(map(_is_text, content.items())):
+        if not isinstance(content, dict) or not all(map(_is_approval, content.values())):
             raise UserError(f"{path} is damaged", "delete it, and give the lists with --accept")
         return content
 
-    def approve(self, masks: Mapping[str, str]) -> None:
+    def approve(self, masks: Mapping[str, Mapping[str, str]]) -> None:
         """Remember what a person took, see `approved`."""
         write_json(self.folder / WORK / _APPROVED, dict(masks))
 
@@ -206,8 +209,13 @@ class Store:
         (self.folder / RELABEL_FILE).unlink(missing_ok=True)
 
 
-def _is_text(pair: tuple[object, object]) -> bool:
-    return all(isinstance(each, str) for each in pair)
+def _is_approval(value: object) -> bool:
+    keys = {"sha256", "reason"}
+    return isinstance(value, dict) and set(value) == keys and all(map(_is_text, value.values()))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def is_unfinished(folder: Path) -> bool:
