@@ -42,8 +42,8 @@ CLASS_SHARE = 0.5
 SILENT_SHARE = 0.1
 #: What a rule adds to the suspicion for each region it finds, and at most in all. The shares are
 #: small: a mask with a speck is untidy, one without its animal is wrong.
-RULE_SHARE = {SPECK: 0.01, HOLE: 0.01, JAGGED: 0.05, MIXED: 0.05}
-RULE_LIMIT = 0.1
+RULE_SHARE = {SPECK: 0.03, HOLE: 0.03, JAGGED: 0.1, MIXED: 0.05}
+RULE_LIMIT = 0.3
 #: What a grave finding adds, once. None of the objects in human masks is a sliver; where the
 #: detector was sure of an animal without a label, 4 masks of 5 were bad.
 GRAVE_SHARE = {DUPLICATE: 0.5, UNLABELLED: 0.3, SLIVER: 0.2}

@@ -26,7 +26,8 @@ class RuleLimits:
     Attributes:
         speck: A component or a hole of at most this share of the image's pixels is a speck.
         jagged: An outline is jagged where more than this share of an object's pixels changes when
-            the object is smoothed (opened and closed by a disc a thirtieth of its size).
+            the object is smoothed (opened and closed by a disc a thirtieth of its size). Nine in
+            ten human-corrected masks of cats and dogs stay under 0.021.
         jagged_pixels: Smaller objects are not asked for jaggedness: pixels are all they have.
         mixed: A connected object has mixed classes where the smaller one covers at least this
             share of it, and at most half by nature.
@@ -36,7 +37,7 @@ class RuleLimits:
     """
 
     speck: float = 0.0006
-    jagged: float = 0.06
+    jagged: float = 0.025
     jagged_pixels: int = 400
     mixed: float = 0.05
     aspect: float = 4.5
