@@ -1,7 +1,8 @@
 """YOLOv8 through ultralytics: detection, and segmentation where the weights do that too.
 
-Three habits of ultralytics are held in check here: it writes settings when it is imported, it may
-fetch weights and packages by itself, and it sets torch's thread count for the whole process.
+Four habits of ultralytics are held in check here: it writes settings when it is imported, it may
+fetch weights and packages by itself, it sets torch's thread count for the whole process, and it
+puts functions of its own into Pillow and torch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from seglab.data.detection.interface import BoolArray, Detection, Detector
 from seglab.data.detection.yolo_weights import find_yolo_weights
@@ -148,7 +150,7 @@ def _open_model(path: Path) -> Any:
         os.environ.setdefault(name, value)
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     try:
-        with _own_thread_count():
+        with _own_thread_count(), _without_patches():
             from ultralytics import YOLO
 
             model = YOLO(str(path))
@@ -175,6 +177,22 @@ def _own_thread_count() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def _without_patches() -> Iterator[None]:
+    """Undo what importing ultralytics does to Pillow and torch for the whole process.
+
+    Its `Image.open` looks for a package for HEIF whenever a file is no image, and complains of
+    that package instead of the file; its `torch.save` tries three times.
+    """
+    import torch
+
+    opened, saved = Image.open, torch.save
+    try:
+        yield
+    finally:
+        Image.open, torch.save = opened, saved
 
 
 def _require_extra(package: str) -> None:

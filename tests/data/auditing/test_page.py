@@ -121,7 +121,7 @@ def test_a_damaged_memory_is_no_harm(audited: tuple[Path, Path], browser: Any) -
     page = (audited[1] / "audit.html").as_uri()
     browser.open(page)
     for kept in ("{", "null", "[]", '{"labels/train/a.png": 3}'):
-        browser.run(f"localStorage.setItem(audit.key, {json.dumps(kept)})")
+        browser.run(f"localStorage.setItem(page.key, {json.dumps(kept)})")
         browser.open(page)
         assert browser.run("document.getElementById('count').textContent") == "0 of 4 ticked"
         assert browser.run(f"[...document.querySelectorAll('{TEXT}')].every((t) => !t.value)")

@@ -243,6 +243,8 @@ def test_a_person_tags_in_the_app(
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
+        # A shell starts background jobs deaf to Ctrl-C, and the tests may run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert process.stdout is not None

@@ -169,3 +169,17 @@ def test_settings_go_into_a_cache_and_no_file_beside_the_user(
     assert list((tmp_path / "here").iterdir()) == []
     assert (tmp_path / "cache/seglab/ultralytics").is_dir()
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.shared
+def test_pillow_and_torch_stay_as_they_were(shared_dir: Path) -> None:
+    """In a process of its own: what was loaded first by another test would hide it."""
+    weights = shared_dir / "weights/yolov8n_int8.onnx"
+    code = (
+        "import torch; from PIL import Image; before = Image.open, torch.save\n"
+        "from seglab.data.detection import load_detector\n"
+        f"load_detector({str(weights)!r}, {{15: 1}}, device='cpu')\n"
+        "import ultralytics.utils.patches as patches\n"
+        "assert (Image.open, torch.save) == before and patches.image_open is not before[0]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
