@@ -116,7 +116,8 @@ def judge(
     reasons += _rule_sentences(rules)
     shown = [*named, *unlabelled, *rules]
     if witness and witness.agreement < _CONFIRMED:
-        reasons.append(f"no witness confirms it (best: {witness.name}, {_iou(witness)})")
+        best = f"{witness.name}, IoU {witness.agreement:.2f}"
+        reasons.append(f"no witness confirms it (best: {best})")
         shown.append(witness_region(witness))
     return Verdict(sample_id, suspicion, scores, tuple(dict.fromkeys(reasons)), tuple(shown))
 
@@ -125,10 +126,6 @@ def _weighty(regions: Sequence[Region], labelled: int) -> list[Region]:
     """The regions worth naming: a share of the objects, a few at most."""
     objects = max(1, labelled, round(sum(region.weight for region in regions)))
     return [r for r in regions if r.weight >= _NAMED_WEIGHT * objects][:_NAMED]
-
-
-def _iou(witness: Witness) -> str:
-    return f"IoU {witness.agreement:.2f}"
 
 
 def _seen_part(scores: Mapping[str, float], witness: Witness | None) -> float:

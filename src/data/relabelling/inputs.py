@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from seglab.data.preflight.decode import FileFacts, decode_file
 from seglab.data.relabelling.candidates import FloatArray
-from seglab.data.relabelling.merging import Mask
 from seglab.utils.bad_masks import BadMask
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import sha256_file
@@ -216,12 +215,6 @@ def read_image(path: Path) -> ImageArray:
     """An image as (H, W, 3) uint8 RGB, turned upright."""
     with Image.open(path) as opened:
         return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-
-
-def read_old_mask(path: Path) -> Mask:
-    """A mask as (H, W) uint8."""
-    with Image.open(path) as opened:
-        return np.asarray(opened, dtype=np.uint8)
 
 
 def read_predictions(

@@ -13,9 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from seglab.data.detection import Detector
+from seglab.data.preflight.decode import read_mask
 from seglab.data.relabelling.candidates import Candidate, distinct, make_prompts
 from seglab.data.relabelling.gate import ACCEPTED, DECISIONS, PERSON, GateRule, judge, plain_edits
-from seglab.data.relabelling.inputs import Task, read_image, read_old_mask, read_predictions
+from seglab.data.relabelling.inputs import Task, read_image, read_predictions
 from seglab.data.relabelling.merging import Mask, MergeRule, merge
 from seglab.data.relabelling.pictures import before_after, person_page
 from seglab.data.relabelling.segmenters import Segmenter
@@ -232,7 +233,7 @@ class _Made:
 def _relabel(batch: Sequence[Task], job: Job, tools: Tools) -> list[_Made]:
     """Both stages, the merge and the gate for a few masks."""
     images = [read_image(task.image) for task in batch]
-    old = [read_old_mask(task.mask) for task in batch]
+    old = [read_mask(task.mask) for task in batch]
     probabilities = [
         read_predictions(task, job.caches, (len(job.classes), mask.shape[0], mask.shape[1]))
         for task, mask in zip(batch, old, strict=True)
