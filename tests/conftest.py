@@ -4,17 +4,27 @@ import os
 
 # Before anything imports torch; the tools set the same default.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A test that tracks says so itself, and none finds the developer's server.
+os.environ["SEGLAB_TRACKING"] = "off"
 
 import seglab  # noqa: F401, I001 - first: it arms the torchvision repair
 
+import subprocess
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+if TYPE_CHECKING:
+    from clearml_stand_in import ClearMLStandIn
+
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))  # `clearml_stand_in`, which several test files use
 SHARED = ROOT.parent / "shared"
 
 TINY_CONFIG = """
@@ -109,3 +119,43 @@ def mmseg_scope() -> None:
     import seglab.mmseg_custom  # noqa: F401
 
     init_default_scope("mmseg")
+
+
+@pytest.fixture
+def stand_in() -> Iterator["ClearMLStandIn"]:
+    """A stand-in for a ClearML server, on 127.0.0.1."""
+    from clearml_stand_in import ClearMLStandIn
+
+    with ClearMLStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def clearml_environment(stand_in: "ClearMLStandIn", tmp_path: Path) -> dict[str, str]:
+    """An environment whose ClearML settings name the stand-in, and nothing of the developer's."""
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLEARML", "TRAINS"))}
+    return {**kept, **stand_in.environment(home), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def foreign_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An offline session that a script of somebody else's left. Do not change it; copy it."""
+    folder = tmp_path_factory.mktemp("foreign")
+    home = {"HOME": str(folder), "CLEARML_CONFIG_FILE": str(folder / "clearml.conf")}
+    settings = {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(folder)}
+    (folder / "clearml.conf").write_text(
+        "sdk.development { vcs_repo_detect_async: false, report_use_subprocess: false }"
+    )
+    script = ROOT / "tests" / "foreign_session.py"
+    subprocess.run(
+        [sys.executable, str(script), str(folder)],
+        env={**os.environ, **home, **settings},
+        cwd=folder,
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
+    (path,) = (folder / "offline").glob("*.zip")
+    return path

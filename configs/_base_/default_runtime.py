@@ -11,7 +11,11 @@ env_cfg = dict(
 launcher = "none"
 log_level = "INFO"
 log_processor = dict(by_epoch=True)
-vis_backends = [dict(type="LocalVisBackend")]
+vis_backends = [
+    dict(type="LocalVisBackend"),
+    # Records for ClearML; `--tracking` decides whether, and whether it is sent.
+    dict(type="SeglabClearMLBackend", project="practicum_segmentation"),
+]
 visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")
 
 # One rule for "best", followed by all hooks: any unrounded figure of val, such as Dice/dog. The

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from seglab.analysis.config_diff import effective_difference, format_change
-from seglab.analysis.run_folder import Run, dig, raise_all
+from seglab.analysis.run_folder import Run, raise_all
 from seglab.utils.errors import UserError
+from seglab.utils.run_files import dig
 
 #: Names shown of each kind of difference.
 _SHOWN = 10

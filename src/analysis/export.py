@@ -21,6 +21,7 @@ from seglab.utils.io_utils import require_writable, write_json, write_text
 from seglab.utils.result_files import (
     CONFIG_FILE,
     CONFIG_JSON,
+    CURVES_FILE,
     HISTORY_FILE,
     METRICS_FILE,
     PER_IMAGE_FILE,
@@ -31,7 +32,6 @@ from seglab.utils.result_files import (
 
 SPLITS = ("val", "test")
 #: Pictures without photographs, besides the curves.
-CURVES = "training_curves.png"
 _CHARTS = ("confusion_matrix", "reliability", "distribution")
 
 
@@ -110,7 +110,7 @@ def _write(runs: list[Run], target: Path) -> None:
     if (run.folder / CONFIG_FILE).is_file():
         write_text(target / CONFIG_FILE, _clean_config(run.folder / CONFIG_FILE, clean))
     write_json(target / RUN_FILE, clean.data(run.record))
-    _copy(run.folder, target, [HISTORY_FILE, CURVES])  # numbers alone
+    _copy(run.folder, target, [HISTORY_FILE, CURVES_FILE])  # numbers alone
     for item in runs:
         charts = [f"{item.split}_{name}.png" for name in _CHARTS]
         folder = target / item.test_folder.name

@@ -8,7 +8,6 @@ A run folder holds the resolved config (`config.json`), the record (`run.json`),
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,22 +16,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seglab.utils.errors import UserError
-from seglab.utils.hypothesis import Hypothesis, parse_hypothesis
+from seglab.utils.hypothesis import Hypothesis
 from seglab.utils.image_results import ImageResults, load_results, published_metrics
-from seglab.utils.io_utils import read_json
 from seglab.utils.result_files import (
     CONFIG_FILE,
     CONFIG_JSON,
-    HISTORY_FILE,
     METRICS_FILE,
     PROVENANCE_FILE,
     RESULTS_FILE,
     RUN_FILE,
 )
+from seglab.utils.run_files import load_history, read_object, run_hypothesis, run_seed
 from seglab.utils.schemas import validate
 
 _T = TypeVar("_T")
-_RESTORE = "restore the file, or train again"
 
 
 @dataclass(frozen=True)
@@ -101,36 +98,6 @@ class Run:
         return files
 
 
-def run_seed(config: Mapping[str, Any], record: Mapping[str, Any]) -> int | None:
-    """The seed a run was trained with, from its record or else its config."""
-    seed = record.get("seed")
-    if seed is None:
-        seed = dig(config, "randomness", "seed")
-    return int(seed) if isinstance(seed, int) else None
-
-
-def dig(content: Any, *keys: str) -> Any:
-    """A value in nested dicts; None where there is no such key, or no dict."""
-    for key in keys:
-        content = content.get(key) if isinstance(content, Mapping) else None
-    return content
-
-
-def run_hypothesis(
-    config: Mapping[str, Any], record: Mapping[str, Any], folder: Path
-) -> Hypothesis:
-    """The hypothesis of a run; one that states none has its config's name as id, and no parent.
-
-    Raises:
-        UserError: What the config states is not a hypothesis.
-    """
-    stated = config.get("hypothesis")
-    if stated:
-        return parse_hypothesis(stated, folder / CONFIG_JSON)
-    name = config.get("hypothesis_name") or record.get("hypothesis") or folder.name
-    return Hypothesis(str(name))
-
-
 def load_run(folder: str | Path, split: str) -> Run:
     """Read a run and its test on a split.
 
@@ -176,7 +143,7 @@ def _read_run(folder: Path, split: str, faults: list[UserError]) -> Run | None:
     reader = _Reader(folder, faults)
     config = reader.json(CONFIG_JSON)
     record = reader.json(RUN_FILE)
-    history = reader.history()
+    history = reader.call(lambda: load_history(folder)) or []
     if not _tested(folder, split, faults):
         return None
     test = f"test_{split}"
@@ -212,33 +179,12 @@ class _Reader:
         path = self._folder / name
 
         def read() -> dict[str, Any]:
-            content = read_json(path)
+            content = read_object(path)
             if schema:
                 validate(schema, content, path)
-            if not isinstance(content, dict):
-                raise UserError(f"{path} holds no JSON object", _RESTORE)
             return content
 
         return self.call(read) or {}
-
-    def history(self) -> list[dict[str, Any]]:
-        """The epochs of `history.jsonl`, without figures that were not a number."""
-        path = self._folder / HISTORY_FILE
-        records = []
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            self._faults.append(UserError(f"cannot read {path}: {error}", _RESTORE))
-            return []
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-                records.append({key: item for key, item in record.items() if item is not None})
-            except (ValueError, AttributeError):
-                message = f"{path}, line {number}: not a JSON object"
-                self._faults.append(UserError(message, _RESTORE))
-                return []
-        return records
 
 
 def _tested(folder: Path, split: str, faults: list[UserError]) -> bool:

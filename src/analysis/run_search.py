@@ -6,22 +6,15 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from seglab.analysis.run_folder import (
-    Run,
-    raise_all,
-    read_runs,
-    run_hypothesis,
-    run_seed,
-    test_command,
-)
+from seglab.analysis.run_folder import Run, raise_all, read_runs, test_command
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
 from seglab.utils.paths import PROJECT_ROOT, resolve_input
 from seglab.utils.result_files import CONFIG_JSON, METRICS_FILE, RUN_FILE
+from seglab.utils.run_files import run_hypothesis, run_seed, session_began
 
 #: Where `train` puts runs.
 EXPERIMENTS = PROJECT_ROOT / "experiments"
@@ -117,11 +110,8 @@ def _began(record: Mapping[str, Any]) -> float:
     A record that does not say counts as the newest: an older run must not be taken silently in
     the place of a damaged one.
     """
-    try:
-        text = record["sessions"][-1]["began"]
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    except (KeyError, IndexError, TypeError, ValueError):
-        return math.inf
+    began = session_began(record)
+    return math.inf if began is None else began
 
 
 def _choose(name: str, split: str, found: Sequence[_Candidate], every_seed: bool) -> list[Path]:

@@ -64,6 +64,17 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tracking_argument(parser: argparse.ArgumentParser) -> None:
+    """`--tracking`."""
+    parser.add_argument(
+        "--tracking",
+        choices=("off", "offline", "online"),
+        help="record for ClearML: online sends while it runs, offline keeps everything on disk "
+        "to be sent later (default: online if credentials are found and the server answers "
+        "within 5 s, else offline; SEGLAB_TRACKING sets another default)",
+    )
+
+
 def tool_command(tool: str, *arguments: object) -> str:
     """The command line that runs a tool, as it works from the current folder."""
     script = PROJECT_ROOT / "src" / "tools" / f"{tool}.py"

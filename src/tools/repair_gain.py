@@ -12,6 +12,7 @@ from seglab.tools.common import (
     add_config_arguments,
     add_device_argument,
     add_preflight_argument,
+    add_tracking_argument,
     tool_command,
 )
 from seglab.utils.errors import UserError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from seglab.analysis.run_folder import Run
     from seglab.data.exploration.mask_change import MaskChange
     from seglab.tools.gain.runs import PlannedRun
+    from seglab.utils.tracking.mode import Mode
 
 DESCRIPTION = """\
 Did repairing the masks help? Trains a config on its own train masks and on those of --masks, with
@@ -80,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--dry-run", action="store_true", help="check, write the configs, print what is to be run")
     add_device_argument(parser)
+    add_tracking_argument(parser)
     add_preflight_argument(parser)
     return parser
 
@@ -91,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if min(seeds) < 0:
         raise UserError(f"--seeds {min(seeds)} is negative", "give 0 or more")
     # Heavy imports wait until the command line is known to be right.
+    from seglab.mmseg_custom.engine.tracking import announce_mode
     from seglab.mmseg_custom.engine.training import select_device
     from seglab.tools.gain.runs import plan_runs
     from seglab.tools.gain.sides import check_sides, make_sides, write_sides
@@ -113,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.dry_run:
         return 0
     try:
-        runs = _finish(planned, args.split)
+        runs = _finish(planned, args.split, announce_mode(args.tracking, planned[0].folder))
     except KeyboardInterrupt:
         print("\ninterrupted: finished epochs are kept; the same command goes on", file=sys.stderr)
         return INTERRUPTED
@@ -143,7 +147,7 @@ def _say_command(run: PlannedRun) -> None:
     print(f"  {tool_command('train', *words)}")
 
 
-def _finish(planned: Sequence[PlannedRun], split: str) -> list[Run]:
+def _finish(planned: Sequence[PlannedRun], split: str, mode: Mode) -> list[Run]:
     """Train and test every run, telling which one it is."""
     from seglab.analysis.report.numbers import fixed
     from seglab.tools.gain.runs import finish_run
@@ -152,7 +156,7 @@ def _finish(planned: Sequence[PlannedRun], split: str) -> list[Run]:
     for number, run in enumerate(planned, start=1):
         name = f"[{number}/{len(planned)}] {run.side.id}, seed {run.seed}"
         print(f"\n{name}: {run.folder}", flush=True)
-        done.append(finish_run(run, split))
+        done.append(finish_run(run, split, mode))
         print(f"{name}: {split} mDice {fixed(done[-1].figures['mDice'])}", flush=True)
     return done
 

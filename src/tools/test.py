@@ -14,6 +14,7 @@ from seglab.tools.common import (
     add_config_arguments,
     add_device_argument,
     add_preflight_argument,
+    add_tracking_argument,
     check_before_compute,
 )
 from seglab.utils.script import new_parser
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="replace the results of another checkpoint or split in --output-dir",
     )
     add_device_argument(parser)
+    add_tracking_argument(parser)
     add_preflight_argument(parser)
     return parser
 
@@ -84,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(args.config, args.cfg_options, args.data_root)
     if not args.skip_preflight:
         check_before_compute(config, (args.split,))
+    from seglab.mmseg_custom.engine.result_folder import default_output_dir
     from seglab.mmseg_custom.engine.testing import TestOptions, test
+    from seglab.mmseg_custom.engine.tracking import announce_mode, track_test
 
     options = TestOptions(
         checkpoint=args.checkpoint,
@@ -96,7 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         overwrite=args.overwrite,
         command=sys.argv if argv is None else ["seglab", "test", *argv],
     )
-    _summarise(test(config, options), args.checkpoint.name, args.split)
+    folder = args.output_dir or default_output_dir(args.checkpoint, args.split)
+    mode = announce_mode(args.tracking, folder)
+    result = test(config, options)
+    _summarise(result, args.checkpoint.name, args.split)
+    track_test(result.output_dir, config, mode)
     return 0
 
 

@@ -12,6 +12,7 @@ from seglab.tools.common import (
     add_config_arguments,
     add_device_argument,
     add_preflight_argument,
+    add_tracking_argument,
     check_before_compute,
     tool_command,
 )
@@ -20,7 +21,7 @@ from seglab.utils.script import new_parser
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from seglab.mmseg_custom.engine.training import TrainResult
+    from seglab.mmseg_custom.engine.training import TrainOptions, TrainResult
 
 EXAMPLES = """\
   python src/tools/train.py --config configs/lite_fpn_effnetlite2_256x256.py
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--from-scratch", action="store_true", help="start from random weights, and say so"
     )
     weights.add_argument("--pretrained", metavar="FILE", help="weights of the backbone to use")
+    add_tracking_argument(parser)
     add_preflight_argument(parser)
     return parser
 
@@ -77,7 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         choose_work_dir,
         process_rank,
         select_device,
-        train,
     )
     from seglab.utils.config_utils import load_config
     from seglab.utils.result_files import CONFIG_FILE
@@ -97,19 +98,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     work_dir = choose_work_dir(config, options) if args.resume else None
     if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
         config = load_config(work_dir / CONFIG_FILE, args.cfg_options, args.data_root)
-    first = process_rank(args.launcher) == 0  # of several processes one checks and reports
-    if first and not args.skip_preflight:
+    # Of several processes one checks and reports.
+    if process_rank(args.launcher) == 0 and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))
     work_dir = work_dir or choose_work_dir(config, options)
     apply_options(config, options, work_dir)
-    if first:
-        print(f"{_start(config, args.resume)}\nrun folder: {work_dir}", flush=True)
+    return _train(config, options, work_dir, args.tracking)
+
+
+def _train(config: Config, options: TrainOptions, work_dir: Path, tracking: str | None) -> int:
+    """Train what passed its checks, tracked, and tell how it went."""
+    from seglab.mmseg_custom.engine.tracking import announce_mode, tracked_training
+    from seglab.mmseg_custom.engine.training import process_rank, train
+    from seglab.utils.tracking.tracker import Tracker
+
+    rank = process_rank(options.launcher)
+    if rank == 0:
+        print(f"{_start(config, options.resume)}\nrun folder: {work_dir}", flush=True)
+    tracker = Tracker(work_dir, announce_mode(tracking, work_dir, rank))
     try:
-        result = train(config, options, work_dir)
+        with tracked_training(tracker):
+            result = train(config, options, work_dir, tracker)
+            if rank == 0:
+                _summarise(config, result)
     except KeyboardInterrupt:
         return _interrupted(work_dir)
-    if first:
-        _summarise(config, result)
     return 0
 
 

@@ -6,8 +6,10 @@ every other exception is a defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+_T = TypeVar("_T")
 _SHOWN = 20
 
 
@@ -46,3 +48,17 @@ def raise_faults(what: str, faults: Sequence[str], fix: str) -> None:
         more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
         lines = "".join(f"\n    {fault}" for fault in [*faults[:_SHOWN], *more])
         raise UserError(f"{what} ({len(faults)} fault{'s' * (len(faults) > 1)}):{lines}", fix)
+
+
+def tried(read: Callable[[], _T], faults: list[str]) -> _T | None:
+    """What a function returns; None, and its message noted, where it raises a UserError.
+
+    Args:
+        read: The function.
+        faults: Gets the message, for `raise_faults`.
+    """
+    try:
+        return read()
+    except UserError as error:
+        faults.append(error.message)
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -78,7 +78,8 @@ def print_table(
     """
     table = Table(title=Text(title) if title else None, title_justify="left")
     for index, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if index else "left")
+        justify: Literal["right", "left"] = "right" if index else "left"
+        table.add_column(Text(name), justify=justify, overflow="fold")  # a path is not cut off
     for row in rows:
         table.add_row(
             *(Text(f"*{text}" if best else text, "bold" if best else "") for text, best in row)

@@ -7,6 +7,8 @@ CONFIG_FILE = "config.py"
 CONFIG_JSON = "config.json"
 HISTORY_FILE = "history.jsonl"
 LAST_CHECKPOINT = "last_checkpoint"
+CURVES_FILE = "training_curves.png"
+TRACKING_FOLDER = "tracking"
 
 METRICS_FILE = "test_metrics.json"
 PER_IMAGE_FILE = "per_image.csv"

@@ -46,9 +46,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[Path]]]:
     done: dict[str, list[Path]] = {"train": [], "test": []}
     real_train, real_test = gain_runs.train, gain_runs.test
 
-    def counting_train(config: object, options: object, folder: Path) -> object:
+    def counting_train(config: object, options: object, folder: Path, *rest: object) -> object:
         done["train"].append(folder)
-        return real_train(config, options, folder)
+        return real_train(config, options, folder, *rest)
 
     def counting_test(config: object, options: object) -> object:
         done["test"].append(options.output_dir.parent)

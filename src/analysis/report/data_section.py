@@ -6,7 +6,8 @@ from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Context
 from seglab.analysis.report.data_folder import MaskFolder
 from seglab.analysis.report.markdown import Prose, bullets, join_words, say, table
-from seglab.analysis.run_folder import Run, dig
+from seglab.analysis.run_folder import Run
+from seglab.utils.run_files import dig
 
 
 def data_section(context: Context) -> list[str]:

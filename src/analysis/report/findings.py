@@ -10,9 +10,10 @@ import numpy as np
 from seglab.analysis.report import numbers
 from seglab.analysis.report.learning import LearningSigns, learning_signs
 from seglab.analysis.report.markdown import Prose, join_words, say
-from seglab.analysis.run_folder import Run, dig
+from seglab.analysis.run_folder import Run
 from seglab.utils.breakdown import error_budget
 from seglab.utils.masks import BACKGROUND
+from seglab.utils.run_files import dig
 from seglab.utils.test_utils import per_image_scores
 
 #: Mean confidence and accuracy closer than this (points) are not called over- or underconfident.

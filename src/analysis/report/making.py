@@ -12,7 +12,8 @@ from seglab.analysis.comparison_tables import shown_path
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Context
 from seglab.analysis.report.markdown import code_block, heading, say, table
-from seglab.analysis.run_folder import Run, dig
+from seglab.analysis.run_folder import Run
+from seglab.utils.run_files import dig
 
 
 def making_section(context: Context) -> list[str]:

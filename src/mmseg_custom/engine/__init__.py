@@ -9,6 +9,7 @@ from seglab.mmseg_custom.engine.hooks import (
 from seglab.mmseg_custom.engine.optim import MixedPrecisionOptimWrapper
 from seglab.mmseg_custom.engine.runner import SeglabRunner
 from seglab.mmseg_custom.engine.schedulers import WarmupDecayLR
+from seglab.mmseg_custom.engine.tracking_backend import SeglabClearMLBackend
 
 __all__ = [
     "CatchUpValidationHook",
@@ -16,6 +17,7 @@ __all__ = [
     "HistoryHook",
     "MixedPrecisionOptimWrapper",
     "ProgressHook",
+    "SeglabClearMLBackend",
     "SeglabRunner",
     "WarmupDecayLR",
 ]

@@ -16,6 +16,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 from tqdm import tqdm
 
+from seglab.mmseg_custom.engine.tracking_backend import track_epoch
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import to_plain, write_text
 from seglab.utils.result_files import HISTORY_FILE
@@ -115,7 +116,10 @@ class HistoryHook(Hook):
             self._sums[key] += _number(value)
         for owner, loss in self._losses.items():
             for part, value in loss.parts.items():
-                self._sums[f"{owner}.loss_{part}"] += _number(value)
+                number = _number(value)
+                self._sums[f"{owner}.loss_{part}"] += number
+                # For the log and the visualiser, where the step's other losses are already.
+                runner.message_hub.update_scalar(f"train/{owner}.loss_{part}", number)
         self._steps += 1
         if not math.isfinite(self._sums["loss"]):
             raise UserError(
@@ -142,6 +146,7 @@ class HistoryHook(Hook):
                 "seconds": time.perf_counter() - self._started,
             }
         )
+        track_epoch(runner.visualizer, self._records[-1], number)
         self._restart()
         self._write(runner)
 

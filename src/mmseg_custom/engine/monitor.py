@@ -8,7 +8,6 @@ the validation after a stop follow it too, unless their hook names a `monitor` o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from mmengine.config import Config
 from seglab.mmseg_custom.evaluation import did_you_mean, published_keys
 from seglab.utils.config_utils import class_names
 from seglab.utils.errors import UserError
+from seglab.utils.run_files import best_checkpoint_file
 from seglab.utils.test_utils import higher_is_better
 
 DEFAULT_MONITOR = "mDice"
@@ -108,16 +108,8 @@ def best_epoch(history: Sequence[Mapping[str, Any]], monitor: Monitor) -> dict[s
 
 
 def best_checkpoint(work_dir: Path, monitor: Monitor) -> Path | None:
-    """The best checkpoint that mmengine keeps for a metric; None if there is none.
-
-    A run that was moved and resumed may keep an older one beside it: the later epoch is better.
-    """
-    stem = re.escape(f"best_{monitor.key}_".replace("/", "_"))
-    numbers = {}
-    for path in work_dir.glob("best_*.pth"):
-        if match := re.fullmatch(stem + r"(?:epoch|iter)_(\d+)\.pth", path.name):
-            numbers[path] = int(match[1])
-    return max(numbers, key=lambda path: numbers[path]) if numbers else None
+    """The best checkpoint of a metric; None if there is none, see `best_checkpoint_file`."""
+    return best_checkpoint_file(work_dir, monitor.key)
 
 
 def our_evaluators(config: Config) -> list[Any]:

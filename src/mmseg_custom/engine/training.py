@@ -23,6 +23,7 @@ from seglab.mmseg_custom.engine.monitor import (
     our_evaluators,
 )
 from seglab.mmseg_custom.engine.record import RunRecord, read_record
+from seglab.mmseg_custom.engine.tracking import add_backend, begin_training
 from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.devices import choose_device
 from seglab.utils.errors import UserError
@@ -30,6 +31,7 @@ from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
 from seglab.utils.script import was_interrupted
+from seglab.utils.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -218,13 +220,16 @@ def select_device(device: str) -> str:
     return chosen
 
 
-def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
+def train(
+    config: Config, options: TrainOptions, work_dir: Path, tracker: Tracker | None = None
+) -> TrainResult:
     """Train a config that has passed its checks.
 
     Args:
         config: A config with the options applied (`apply_options`).
         options: The command line's choices.
         work_dir: The run's folder (`choose_work_dir`).
+        tracker: Records what the run reports; whoever made it ends it.
 
     Returns:
         How it ended.
@@ -249,10 +254,12 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         torch.distributed.init_process_group("gloo")
     try:
         with building(config):
-            runner = SeglabRunner.from_cfg(_for_runner(config, options, work_dir, device))
+            own = _for_runner(config, options, work_dir, device)
+            add_backend(own, tracker)
+            runner = SeglabRunner.from_cfg(own)
             runner.build_parts()
         if process_rank(options.launcher) == 0:
-            runner.on_start = lambda: record.begin(config, _facts_of(runner))
+            runner.on_start = lambda: _begin(record, config, runner, tracker)
         runner.train()
         status = "finished"
     except BaseException as error:
@@ -272,6 +279,13 @@ def train(config: Config, options: TrainOptions, work_dir: Path) -> TrainResult:
         len(history),
         time.perf_counter() - started,
     )
+
+
+def _begin(record: RunRecord, config: Config, runner: Any, tracker: Tracker | None) -> None:
+    """Write what is known when nothing can refuse the run any more."""
+    record.begin(config, _facts_of(runner))
+    if tracker is not None:
+        begin_training(tracker, config)
 
 
 def _facts_of(runner: Any) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from typing import Any
 from mmengine.config import Config
 
 from seglab.analysis.config_diff import effective_difference, format_change
-from seglab.analysis.run_folder import Run, dig, load_run, raise_all, run_hypothesis, run_seed
+from seglab.analysis.run_folder import Run, load_run, raise_all
 from seglab.mmseg_custom.datasets.samples import build_dataset, sample_files
 from seglab.mmseg_custom.engine.monitor import best_checkpoint, best_monitor
 from seglab.mmseg_custom.engine.record import read_record
 from seglab.mmseg_custom.engine.testing import TestOptions, test
+from seglab.mmseg_custom.engine.tracking import track_test, tracked_training
 from seglab.mmseg_custom.engine.training import (
     TrainOptions,
     apply_options,
@@ -30,6 +31,9 @@ from seglab.utils.data_hashes import hash_samples, summarise_hashes
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, sha256_file, to_plain
 from seglab.utils.result_files import CONFIG_JSON, LAST_CHECKPOINT
+from seglab.utils.run_files import dig, run_hypothesis, run_seed
+from seglab.utils.tracking.mode import OFF, Mode
+from seglab.utils.tracking.tracker import Tracker
 
 _SHOWN = 5
 
@@ -165,12 +169,13 @@ def _with_options(config: Config, run: PlannedRun) -> Config:
     return config
 
 
-def finish_run(run: PlannedRun, split: str) -> Run:
+def finish_run(run: PlannedRun, split: str, mode: Mode = OFF) -> Run:
     """Train what is not trained, test what is not tested.
 
     Args:
         run: From `plan_runs`; its side's config is written (`write_sides`).
         split: 'val' or 'test'.
+        mode: How the run and its test are tracked.
 
     Returns:
         The run with its test, read back.
@@ -184,7 +189,9 @@ def finish_run(run: PlannedRun, split: str) -> Run:
         shutil.rmtree(run.folder)
     if run.state is not State.FINISHED:
         choose_work_dir(config, run.options)
-        train(copy.deepcopy(config), run.options, run.folder)
+        tracker = Tracker(run.folder, mode)
+        with tracked_training(tracker):
+            train(copy.deepcopy(config), run.options, run.folder, tracker)
     checkpoint = best_checkpoint(run.folder, best_monitor(config))
     if checkpoint is None:
         raise UserError(
@@ -198,7 +205,7 @@ def finish_run(run: PlannedRun, split: str) -> Run:
     options = TestOptions(
         checkpoint, split, run.folder / f"test_{split}", run.device, overwrite=True
     )
-    test(config, options)
+    track_test(test(config, options).output_dir, config, mode)
     return load_run(run.folder, split)
 
 

@@ -1,0 +1,477 @@
+"""One session to one task, however often the connection breaks; through the SDK's own client."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from clearml_stand_in import ClearMLStandIn
+
+from seglab.utils.errors import UserError
+from seglab.utils.tracking.faults import ServerFault, TaskGone, Unreachable
+from seglab.utils.tracking.sdk_session import SdkSession
+from seglab.utils.tracking.session_summary import summarise
+from seglab.utils.tracking.settings import child_environment
+from seglab.utils.tracking.upload_state import UploadState
+
+ROUNDS = 60  # more than any upload needs
+
+
+@pytest.fixture
+def sdk(clearml_environment, tmp_path, monkeypatch):
+    """The SDK in this process, as a child of ours would meet it."""
+    settings = child_environment(tmp_path / "sdk", offline=False, environ=clearml_environment)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    from clearml.backend_api import Session
+    from clearml.backend_interface.base import InterfaceBase
+    from clearml.config import ConfigSDKWrapper, ConfigWrapper
+    from clearml.storage.helper import StorageHelper
+
+    for owner in (Session, InterfaceBase):
+        monkeypatch.setattr(owner, "_offline_mode", False)
+    for owner, name in ((ConfigWrapper, "_config"), (ConfigSDKWrapper, "_config_sdk")):
+        monkeypatch.setattr(owner, name, None)
+    monkeypatch.setattr(InterfaceBase, "_default_session", None)
+    monkeypatch.setattr(StorageHelper, "_helpers", {})
+
+
+@pytest.fixture
+def state_file(tmp_path):
+    return tmp_path / "upload.json"
+
+
+def send(path, state_file, **options):
+    """One attempt; returns the sender."""
+    from seglab.utils.tracking.sender import Sender
+    from seglab.utils.tracking.server import Limits, Server
+
+    server = Server(Limits(request=2, stall=2))
+    sender = Sender(SdkSession(path), UploadState.load(state_file), server, **options)
+    sender.pump()
+    sender.finish("completed")
+    return sender
+
+
+def held(stand_in, task, key="task"):
+    """Everything that a server holds of a task, links by the content behind them."""
+    fields = json.loads(json.dumps(stand_in.tasks[task]))
+    for item in fields["execution"]["artifacts"]:
+        item["uri"] = len(stand_in.file_of(item["uri"])), item["uri"].rsplit("/", 1)[1]
+    chosen = ("name", "type", "tags", "execution", "hyperparams", "configuration", "status")
+    events = []
+    for event in stand_in.events[task].values():
+        event = {**event, "task": ""}
+        if "url" in event:
+            event["url"] = stand_in.file_of(event["url"])[:100].hex()
+            event["key"] = event["key"].replace(task, "")
+        if "plot_str" in event:
+            plot = json.loads(event["plot_str"])
+            for image in plot["layout"].get("images", []):
+                image["source"] = len(stand_in.file_of(image["source"]))
+            event["plot_str"] = json.dumps(plot)
+        # The SDK says in the log which offline task it made.
+        events.append(re.sub("offline-[0-9a-f]+", "", json.dumps(event, sort_keys=True)))
+    return {name: fields.get(name) for name in chosen}, sorted(events)
+
+
+@pytest.fixture
+def sent_whole(foreign_zip, tmp_path, sdk, stand_in, state_file):
+    """What the server holds after an upload that nothing disturbed."""
+    state = tmp_path / "whole.json"
+    sender = send(foreign_zip, state)
+    whole = held(stand_in, sender.state.task)
+    stand_in.tasks.clear()
+    stand_in.events.clear()
+    stand_in.files.clear()
+    return whole
+
+
+def test_the_server_holds_what_the_sdks_own_import_leaves(
+    foreign_zip, sdk, stand_in, state_file, clearml_environment
+) -> None:
+    sender = send(foreign_zip, state_file)
+    ours = held(stand_in, sender.state.task)
+    with ClearMLStandIn() as other:
+        theirs_environment = {**clearml_environment, **other.environment(state_file.parent)}
+        code = f"from clearml import Task; Task.import_offline_session({str(foreign_zip)!r})"
+        subprocess.run([sys.executable, "-c", code], env=theirs_environment, check=True)
+        (task,) = other.tasks
+        # The SDK's links are not quoted, so that `#` in a name breaks them; ours are.
+        other.files = {unquote(name): content for name, content in other.files.items()}
+        theirs = held(other, task)
+    assert ours == theirs
+    assert len([e for e in ours[1] if '"type": "log"' not in e]) == 700 + 3 + 1 + 1 + 1
+    assert len([e for e in ours[1] if "a line of the console" in e]) == 1
+    assert stand_in.tasks[sender.state.task]["hyperparams"]["optimizer"]["lr"]["value"] == "0.1"
+
+
+def test_every_image_and_artifact_can_be_fetched_by_its_link(
+    foreign_zip, sdk, stand_in, state_file
+) -> None:
+    task = send(foreign_zip, state_file).state.task
+    with zipfile.ZipFile(foreign_zip) as packed:
+        contents = {packed.read(n) for n in packed.namelist() if n.startswith("data/")}
+    links = [e["url"] for e in stand_in.of_type(task, "training_debug_image")]
+    links += [item["uri"] for item in stand_in.tasks[task]["execution"]["artifacts"]]
+    plots = [json.loads(e["plot_str"]) for e in stand_in.of_type(task, "plot")]
+    links += [image["source"] for p in plots for image in p["layout"].get("images", [])]
+    assert {stand_in.file_of(link) for link in links} == contents
+    assert len(contents) == len(stand_in.files) == 6
+    assert all(re.fullmatch(r"[!-~]+", link) and "#" not in link for link in links)
+
+
+def test_a_second_upload_sends_nothing(foreign_zip, sdk, stand_in, state_file) -> None:
+    send(foreign_zip, state_file)
+    before, stand_in.requests[:] = json.dumps(stand_in.contents()), []
+    again = send(foreign_zip, state_file)
+    assert not again.has_sent
+    assert stand_in.requests == ["auth.login", "tasks.get_by_id"]
+    assert json.dumps(stand_in.contents()) == before
+
+
+@pytest.mark.parametrize("lose_answer", [False, True], ids=["not carried out", "answer lost"])
+def test_a_connection_that_breaks_at_every_request(
+    lose_answer, foreign_zip, sdk, stand_in, state_file, sent_whole
+) -> None:
+    # The server dies at request 1, at the next attempt at request 2 and so on: each request of
+    # an upload is once the one that breaks.
+    for requests in range(1, ROUNDS):
+        stand_in.restart()
+        stand_in.die_after, stand_in.lose_answer = requests, lose_answer
+        try:
+            send(foreign_zip, state_file)
+            break
+        except Unreachable:
+            continue
+    assert 5 < requests < ROUNDS
+    (task,) = stand_in.tasks
+    assert held(stand_in, task) == sent_whole
+    assert len(stand_in.files) == 6
+
+
+@pytest.mark.parametrize("requests", [3, 4, 9, 12])
+def test_one_break_and_one_more_attempt(
+    requests, foreign_zip, sdk, stand_in, state_file, sent_whole
+) -> None:
+    stand_in.die_after, stand_in.lose_answer = requests, True
+    with pytest.raises(Unreachable):
+        send(foreign_zip, state_file)
+    stand_in.restart()
+    assert send(foreign_zip, state_file).has_sent
+    (task,) = stand_in.tasks
+    assert held(stand_in, task) == sent_whole
+
+
+def test_what_was_acknowledged_is_not_sent_again(foreign_zip, sdk, stand_in, state_file) -> None:
+    stand_in.die_after = 7  # in the middle of the images, behind a first batch
+    with pytest.raises(Unreachable):
+        send(foreign_zip, state_file)
+    stand_in.restart()
+    sent = json.loads(state_file.read_text())["cursors"]["metrics.jsonl"]["sent"]
+    assert sent == 500
+    stand_in.requests.clear()
+    send(foreign_zip, state_file)
+    assert stand_in.requests.count("events.add_batch") == 2
+    assert "tasks.create" not in stand_in.requests
+
+
+@pytest.mark.parametrize("when", ["login", "request", "file"])
+def test_a_server_that_hangs(when, foreign_zip, sdk, stand_in, state_file, monkeypatch) -> None:
+    if when == "login":
+        stand_in.mode = "hang"
+    else:
+        name = "tasks.create" if when == "request" else "file"
+        usual = stand_in.misbehave
+
+        def hang_at(request):
+            if request == name:
+                stand_in.mode = "hang"
+            return usual(request)
+
+        monkeypatch.setattr(stand_in, "misbehave", hang_at)
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="does not answer"):
+        send(foreign_zip, state_file)
+    assert time.monotonic() - began < 8
+
+
+def test_a_deadline_ends_a_wait_at_once(foreign_zip, sdk, stand_in, state_file) -> None:
+    import threading
+
+    from seglab.utils.tracking.server import Deadline, Limits, Server
+
+    stand_in.mode = "hang"
+    deadline = Deadline()
+    threading.Timer(0.5, deadline.within, [0.2]).start()
+    began = time.monotonic()
+    with pytest.raises(Unreachable):
+        Server(Limits(request=30, stall=30), deadline)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "message"),
+    [
+        ("unauthorised", ServerFault, "does not accept the credentials"),
+        ("forbidden", ServerFault, "does not permit this: Forbidden"),
+        ("error", Unreachable, r"answers with an error \(500"),
+    ],
+)
+def test_a_server_that_refuses(
+    mode, kind, message, foreign_zip, sdk, stand_in, state_file
+) -> None:
+    stand_in.mode = mode
+    with pytest.raises(kind, match=message) as caught:
+        send(foreign_zip, state_file)
+    assert type(caught.value) is kind
+    assert caught.value.fix
+
+
+def test_a_task_that_was_deleted(foreign_zip, sdk, stand_in, state_file) -> None:
+    send(foreign_zip, state_file)
+    stand_in.tasks.clear()
+    with pytest.raises(TaskGone, match="was deleted there") as caught:
+        send(foreign_zip, state_file)
+    assert "--anew" in caught.value.fix
+
+
+def test_another_server(foreign_zip, sdk, stand_in, state_file) -> None:
+    first = send(foreign_zip, state_file)
+    content = json.loads(state_file.read_text())
+    state_file.write_text(json.dumps({**content, "server": "http://other:8008"}))
+    with pytest.raises(ServerFault, match=f"task {first.state.task} on http://other:8008"):
+        send(foreign_zip, state_file)
+    assert len(stand_in.tasks) == 1
+
+
+def rewrite(source: Path, target: Path, **changes) -> Path:
+    """A copy of a session's zip with another content of some members."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            change = changes.get(name.replace(".", "_"))
+            new.writestr(name, change(content) if change else content)
+    return target
+
+
+def test_a_session_that_was_written_anew_from_more(
+    foreign_zip, sdk, stand_in, state_file, tmp_path
+) -> None:
+    # A resumed run: new id, new folder, the old events and more.
+    task = send(foreign_zip, state_file).state.task
+    logs = len(stand_in.of_type(task, "log"))
+    old = SdkSession(foreign_zip).id
+    new = "offline-" + "0" * 32
+
+    def renamed(content: bytes) -> bytes:
+        return content.replace(old.encode(), new.encode())
+
+    def more(content: bytes) -> bytes:
+        point = {"type": "training_stats_scalar", "task": new, "iter": 700, "timestamp": 9}
+        point |= {"metric": "loss", "variant": "train", "value": 0.5}
+        return renamed(content) + json.dumps([point]).encode() + b"\n"
+
+    folder = tmp_path / "anew"
+    with zipfile.ZipFile(foreign_zip) as packed:
+        for name in packed.namelist():
+            path = folder / name.replace(old, new)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(packed.read(name))
+    for name, change in (("task.json", renamed), ("log.jsonl", renamed), ("metrics.jsonl", more)):
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+    stand_in.requests.clear()
+    assert send(folder, state_file).state.task == task
+    assert stand_in.requests.count("events.add_batch") == 1
+    assert not [name for name in stand_in.requests if name.startswith("file")]
+    assert len(stand_in.scalars(task)) == 702
+    assert len(stand_in.of_type(task, "log")) == logs
+
+
+def test_a_session_that_begins_otherwise_is_sent_whole(
+    foreign_zip, sdk, stand_in, state_file, tmp_path
+) -> None:
+    task = send(foreign_zip, state_file).state.task
+    logs = len(stand_in.of_type(task, "log"))
+    other = rewrite(
+        foreign_zip, tmp_path / "other.zip", metrics_jsonl=lambda c: c.replace(b"1.0,", b"7.0,", 1)
+    )
+    send(other, state_file)
+    assert stand_in.scalars(task)["loss", "train", 0] == 7.0
+    assert len(stand_in.scalars(task)) == 701
+    assert len(stand_in.of_type(task, "log")) == logs
+
+
+def test_a_session_that_grows(foreign_zip, sdk, stand_in, state_file, tmp_path) -> None:
+    from seglab.utils.tracking.sender import Sender
+    from seglab.utils.tracking.server import Server
+
+    folder = tmp_path / "session"
+    with zipfile.ZipFile(foreign_zip) as packed:
+        packed.extractall(folder)
+    metrics = folder / "metrics.jsonl"
+    whole = metrics.read_bytes()
+    metrics.write_bytes(whole[:10_000])  # a line is being written
+    sender = Sender(SdkSession(folder), UploadState.load(state_file), Server())
+    sender.pump()
+    task = sender.state.task
+    assert stand_in.tasks[task]["status"] == "in_progress"
+    few = len(stand_in.scalars(task))
+    with metrics.open("ab") as stream:
+        stream.write(whole[10_000:])
+    with stand_in.away(), pytest.raises(Unreachable):
+        sender.pump()
+    assert len(stand_in.scalars(task)) == few
+    sender.pump()
+    sender.finish("failed", "a test")
+    assert len(stand_in.scalars(task)) == 701
+    assert stand_in.tasks[task]["status"] == "failed"
+
+
+def test_the_task_that_an_agent_runs_keeps_what_it_was_queued_with(
+    foreign_zip, sdk, stand_in, state_file
+) -> None:
+    queued = {"name": "queued", "type": "training", "comment": "theirs", "tags": ["a"]}
+    queued |= {"script": {"entry_point": "-m x"}, "hyperparams": {"Args": {"a": {"value": "1"}}}}
+    stand_in.tasks["agents"] = {"id": "agents", "project": "p", "status": "in_progress", **queued}
+    stand_in.events["agents"] = {}
+    UploadState(state_file, task="agents", adopted=True).save()
+    send(foreign_zip, state_file)
+    task = stand_in.tasks["agents"]
+    assert list(stand_in.tasks) == ["agents"]
+    assert (task["name"], task["comment"], task["status"]) == ("queued", "theirs", "in_progress")
+    assert task["script"]["entry_point"] == "-m x"
+    assert set(task["hyperparams"]) == {"Args", "optimizer"}
+    assert task["tags"] == ["a", "theirs"]
+    assert len(task["execution"]["artifacts"]) == 2
+    assert len(stand_in.scalars("agents")) == 701
+
+
+def test_a_folder_that_cannot_be_written(foreign_zip, sdk, stand_in, state_file, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seglab.utils.tracking.upload_state.write_text", full)
+    with pytest.raises(UserError, match="No space left"):
+        send(foreign_zip, state_file)
+    assert not stand_in.tasks  # nothing is there that nobody remembers
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"schema": 2}', '{"schema": 1, "cursors": 3}'])
+def test_a_damaged_state(content, state_file) -> None:
+    state_file.write_text(content)
+    with pytest.raises(UserError, match="upload.json"):
+        UploadState.load(state_file)
+
+
+# Sessions that are not whole, or not to be trusted.
+
+
+def link(archive: zipfile.ZipFile) -> None:
+    member = zipfile.ZipInfo("data/link")
+    member.external_attr = 0o120777 << 16
+    archive.writestr(member, "/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (lambda archive: archive.writestr("../outside", "x"), "'../outside' leads out"),
+        (lambda archive: archive.writestr("/etc/cron.d/x", "x"), "leads out"),
+        (lambda archive: archive.writestr("C:\\x", "x"), "leads out"),
+        (lambda archive: archive.writestr("data\\..\\..\\x", "x"), "leads out"),
+        (link, "'data/link' is a link"),
+        (lambda archive: archive.writestr("data/bomb", bytes(70 << 20)), "zip bomb"),
+    ],
+)
+def test_a_zip_that_is_a_trap(add, message, foreign_zip, tmp_path) -> None:
+    path = Path(shutil.copy(foreign_zip, tmp_path))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        add(archive)
+    with pytest.raises(UserError, match=re.escape(message)):
+        SdkSession(path)
+
+
+def test_a_zip_that_was_cut_off(foreign_zip, tmp_path) -> None:
+    path = tmp_path / "cut.zip"
+    path.write_bytes(foreign_zip.read_bytes()[:20_000])
+    with pytest.raises(UserError, match="cut.zip is no whole zip"):
+        SdkSession(path)
+
+
+def test_a_zip_whose_content_is_damaged(foreign_zip, tmp_path) -> None:
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(rewrite(foreign_zip, path)) as archive:
+        start = archive.getinfo("metrics.jsonl").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 5000 : start + 5010] = b"X" * 10
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="metrics.jsonl, line 1"):
+        summarise(SdkSession(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics_jsonl": lambda c: c[:-40]}, "metrics.jsonl breaks off in the middle of line"),
+        ({"metrics_jsonl": lambda c: b"{}\n" + c}, "line 1 is not what ClearML writes"),
+        ({"metrics_jsonl": lambda c: b"nonsense\n" + c}, "line 1 is no JSON"),
+        ({"metrics_jsonl": lambda c: b'[{"task": 3}]\n' + c}, "line 1 is not what"),
+        ({"task_json": lambda c: c[:-40]}, "task.json is damaged"),
+        ({"task_json": lambda c: b"[]"}, "task.json is not what ClearML writes"),
+        ({"task_json": lambda c: b"[" * 100_000}, "task.json is damaged"),
+        ({"task_json": lambda c: c.replace(b"/weights.pth", b"/gone.pth")}, "artifact weights is"),
+        ({"task_json": lambda c: c.replace(b'"execution"', b'"execution": 3, "x"')}, "execution is"),
+    ],
+)
+def test_a_session_that_is_half_written(changes, message, foreign_zip, tmp_path) -> None:
+    path = rewrite(foreign_zip, tmp_path / "half.zip", **changes)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        summarise(SdkSession(path))
+    assert "half.zip" in str(caught.value)
+
+
+def test_a_torn_session_can_be_sent_in_part(foreign_zip, sdk, stand_in, state_file, tmp_path):
+    path = rewrite(foreign_zip, tmp_path / "half.zip", metrics_jsonl=lambda c: c[:-40])
+    summary = summarise(SdkSession(path), partial=True)
+    assert "breaks off" in summary.faults[0]
+    task = send(path, state_file).state.task
+    assert 0 < len(stand_in.events[task]) < 707
+
+
+def test_a_session_never_sends_a_file_of_elsewhere(foreign_zip, tmp_path, sdk, stand_in, state_file):
+    secret = tmp_path / "secret"
+    secret.write_text("private")
+
+    def elsewhere(content: bytes) -> bytes:
+        task = json.loads(content)
+        for item in task["execution"]["artifacts"]:
+            item["uri"] = str(secret)
+        return json.dumps(task).encode()
+
+    def images(content: bytes) -> bytes:
+        return re.sub(rb'"key": "[^"]*"', b'"key": "../../secret"', content)
+
+    path = rewrite(foreign_zip, tmp_path / "evil.zip", task_json=elsewhere, metrics_jsonl=images)
+    send(path, state_file)
+    assert not any(b"private" in content for content in stand_in.files.values())
+    folder = tmp_path / "folder"
+    with zipfile.ZipFile(path) as packed:
+        packed.extractall(folder)
+    (folder / "data" / "linked").symlink_to(secret)
+    assert SdkSession(folder).source.size("data/linked") is None
+    assert os.path.exists(folder / "data" / "linked")
+
+
+def test_a_folder_without_a_task(tmp_path) -> None:
+    with pytest.raises(UserError, match="holds no task.json"):
+        SdkSession(tmp_path)
+    with pytest.raises(UserError, match="does not exist"):
+        SdkSession(tmp_path / "nothing")
