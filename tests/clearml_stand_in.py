@@ -208,7 +208,9 @@ class ClearMLStandIn:
     def _tasks_create(self, fields: dict[str, Any]) -> dict[str, Any]:
         key = uuid.uuid4().hex
         created = datetime.now(timezone.utc).isoformat()
-        self.tasks[key] = {"id": key, "status": "created", "created": created, **fields}
+        empty: dict[str, Any] = {"output": {}, "execution": {}, "system_tags": []}
+        known = {"id": key, "status": "created", "created": created}
+        self.tasks[key] = {**known, **empty, **fields}
         self.events[key] = {}
         return {"id": key}
 
@@ -369,6 +371,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer goes in one piece: in two it would wait for an acknowledgement
     stand_in: ClearMLStandIn
 
     def setup(self) -> None:
@@ -456,3 +459,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            self.wfile.flush()

@@ -190,7 +190,7 @@ def _seconds(folder: Path, record: Mapping[str, Any], status: str, now: float) -
     began = session_began(record)
     if status not in {"running", "silent"} or began is None:
         return _number(record.get("seconds"))
-    earlier = sum(_number(dig(each, "seconds")) or 0.0 for each in record["sessions"])
+    earlier = sum(_number(dig(each, "seconds")) or 0.0 for each in record["sessions"][:-1])
     return earlier + max(0.0, (now if status == "running" else last_sign(folder)) - began)
 
 

@@ -14,7 +14,7 @@ from seglab.analysis.run_overview import RunRow, TestRow
 from seglab.utils.pretty_printer import print_paragraphs, print_table
 
 #: Columns that are left out where the terminal is too narrow, the first one first.
-_LEFT_OUT = ("began", "config", "seed", "duration", "best epoch")
+_LEFT_OUT = ("config", "began", "seed", "duration", "best epoch")
 _NOTHING = "-"
 
 
@@ -37,7 +37,10 @@ def print_rows(rows: Sequence[RunRow], experiments: Path) -> None:
     }
     columns, left_out = _fitting(columns)
     cells = [[(text, False) for text in line] for line in zip(*columns.values(), strict=True)]
-    print_table(f"{len(rows)} runs in {experiments}", list(columns), cells)
+    number = f"{len(rows)} run{'s' * (len(rows) > 1)}"
+    print_table(f"{number} in {experiments}", list(columns), cells)
+    if any(test.optimistic for row in rows for test in row.tests):
+        print("* optimistic: the split that was tested chose the checkpoint")
     print_paragraphs("beware", [*_remarks(rows, experiments)])
     if left_out:
         print(f"the terminal is too narrow for: {', '.join(left_out)} (--json has everything)")

@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(json.dumps(to_plain([row_record(row) for row in rows]), indent=2))
         return 0
-    if args.tensorboard:
+    if args.tensorboard and rows:
         from seglab.analysis.tensorboard_logs import serve, write_logs
 
         write_logs(rows, experiments, args.logdir)

@@ -156,12 +156,12 @@ def _summarise(config: Config, result: TrainResult) -> None:
     from seglab.mmseg_custom.engine.hooks import read_history
     from seglab.utils.config_utils import dataset_metainfo
     from seglab.utils.pretty_printer import print_key_values, print_metrics
-    from seglab.utils.result_files import CONFIG_FILE
+    from seglab.utils.result_files import CONFIG_FILE, CURVES_FILE
     from seglab.utils.visualization_utils import plot_training_curves
 
     metainfo = dataset_metainfo(config)
     classes = metainfo["classes"]
-    curves = result.work_dir / "training_curves.png"
+    curves = result.work_dir / CURVES_FILE
     key = result.monitor.key
     if not result.best:
         print(f"no validation gave a value of {key}; the run is in {result.work_dir}")

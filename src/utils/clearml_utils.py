@@ -40,6 +40,12 @@ _NO_HOOKS = dict.fromkeys(
     False,
 )  # fmt: skip
 
+# The repository detection keeps `close()` waiting at random, for minutes; a process of its own
+# for reporting makes closing take ten seconds.
+_SETTINGS = {
+    "sdk": {"development": {"vcs_repo_detect_async": False, "report_use_subprocess": False}}
+}
+
 
 def init_clearml_task(
     name: str,
@@ -69,8 +75,11 @@ def init_clearml_task(
     try:
         from clearml import Task as ClearMLTask
         from clearml.backend_api.session.defs import MissingConfigError
+        from clearml.config import config, config_obj
     except ImportError as error:
         raise UserError(f"ClearML cannot be imported: {error}", "pip install clearml") from error
+    config_obj.set_overrides(_SETTINGS)
+    config.clear_config_impl()  # what was read before
     ClearMLTask.set_offline(offline)
     try:
         return ClearMLTask.init(

@@ -35,7 +35,7 @@ from seglab.utils.tracking.writer import SESSION_FILE
 if TYPE_CHECKING:
     from seglab.utils.tracking.sender import Sender
 
-#: Exit codes: everything is on the server, the rest has to be sent later.
+#: Exit codes: everything is on the server; the rest has to be sent later from the session on disk.
 ALL_SENT = 0
 REST_LATER = 3
 
@@ -92,6 +92,9 @@ class Live:
             complete = self._send_until_over(writer)
         finally:
             self._end_writer(writer)
+        if writer.returncode != 0 and not self._orphaned:
+            _say("the session could not be written")
+            return 1
         if complete:
             assert self._sender is not None
             state = self._sender.state
@@ -111,8 +114,7 @@ class Live:
                 written = True
             is_sent = self._send(written)
             if written and (is_sent or self._refused):
-                # A writer that failed leaves a session that ends too early.
-                return is_sent and (orphaned or writer.returncode == 0)
+                return is_sent
             if self._deadline.left <= 0:
                 return False
             if self._over.is_set():
@@ -210,7 +212,7 @@ def _say(line: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Send a run while it goes on; returns `ALL_SENT`, `REST_LATER` or an error's code."""
+    """Send a run while it goes on; returns `ALL_SENT`, `REST_LATER`, or 1 without a session."""
     parser = argparse.ArgumentParser(prog="seglab.utils.tracking.live")
     parser.add_argument("folder", type=Path, help="RUN/tracking")
     parser.add_argument("--task", help="the task that an agent of ClearML runs")

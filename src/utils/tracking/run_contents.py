@@ -184,13 +184,13 @@ def config_sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if loader:
             sections["Data"][split] = loader
         if pipeline:
-            sections.setdefault("Augmentation", {})[split] = _numbered(pipeline)
+            sections.setdefault("Augmentation", {})[split] = pipeline
     sections["Hypothesis"] = dict(config.get("hypothesis") or {})
     shown = {key for keys in _SECTIONS.values() for key in keys} | _ELSEWHERE
     sections["Runtime"] = {
         key: value for key, value in config.items() if key in EFFECTIVE_KEYS - shown
     }
-    return {name: values for name, values in sections.items() if values}
+    return {name: _readable(values) for name, values in sections.items() if values}
 
 
 def environment_section(environment: Any, here: bool) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def _without_losses(model: Any, place: str = "") -> tuple[Any, dict[str, Any]]:
     losses: dict[str, Any] = {}
     for key, value in model.items():
         if key.startswith("loss"):
-            losses[f"{place}{key}"] = _numbered(value) if isinstance(value, list) else value
+            losses[f"{place}{key}"] = value
         else:
             kept[key], found = _without_losses(value, f"{place}{key}.")
             losses |= found
@@ -272,9 +272,13 @@ def _without_pipeline(loader: Any) -> tuple[Any, list[Any]]:
     return {**loader, "dataset": kept}, pipeline if isinstance(pipeline, list) else []
 
 
-def _numbered(items: Sequence[Any]) -> dict[str, Any]:
-    """A list of modules as a dict whose keys say their order and type."""
-    return {
-        f"{number} {dig(item, 'type') or 'item'}": item
-        for number, item in enumerate(items, start=1)
-    }
+def _readable(value: Any) -> Any:
+    """Lists of modules as dicts whose keys say order and type: ClearML shows a list as a text."""
+    if isinstance(value, Mapping):
+        return {str(key): _readable(item) for key, item in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    items = [_readable(item) for item in value]
+    if not items or not all(isinstance(item, dict) and "type" in item for item in items):
+        return items
+    return {f"{number} {item['type']}": item for number, item in enumerate(items, start=1)}

@@ -257,9 +257,9 @@ class EventReader:
             line = self._read_line()
             if line is None:
                 return
+            self._events.extend(self._parse(line))
             self.line += 1
             self.consumed += len(line)
-            self._events.extend(self._parse(line))
 
     def close(self) -> None:
         """Close the file."""

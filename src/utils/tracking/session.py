@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from seglab.utils import clearml_utils as clearml
+from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path
 from seglab.utils.tracking.journal import (
     Artifact,
@@ -35,6 +38,8 @@ TASK_STATUS = {"finished": "completed", "failed": "failed", "interrupted": "stop
 _QUEUED = 5000
 _LONGEST = 1 << 20  # characters of a line of the console; the SDK's own limit
 _ONE_SECOND = 1000
+_COUNTED = frozenset({"training_stats_scalar", "plot"})
+_DISK_FULL = "see whether the disk is full, then write the session again; the journal is whole"
 
 
 class Session:
@@ -55,7 +60,7 @@ class Session:
         self._base = base.resolve()
         self._time = start.time
         self._text_time = 0
-        self._waiting = 0
+        self._waiting = self._events = 0
         self._reported: set[int] = set()
         self._has_repeats = False
         self._parameters: dict[str, dict[str, Any]] = {}
@@ -80,6 +85,7 @@ class Session:
         self._time = entry.time
         self._note_repeats(entry)
         _REPORTS[type(entry)](self, entry)
+        self._events += isinstance(entry, Scalar | SingleValue | Table | ConfusionMatrix)
         self._waiting += 1
         if self._waiting >= _QUEUED:
             self.flush()
@@ -99,17 +105,18 @@ class Session:
             target: The zip file; replaced in one step.
 
         Raises:
-            OSError: The session is not whole, as on a full disk, which the SDK keeps to itself.
+            UserError: The session is not whole, as on a full disk, which the SDK keeps to itself.
         """
         if self.status is None:
             self.task._edit(status="stopped", status_reason="the journal has no end")
         self.flush()
         self.task.close()
+        _require_events(self.folder / METRICS_FILE, self._events)
         packed = self.folder.with_name(f"{self.folder.name}.zip")
         if self._has_repeats:
             with atomic_path(packed) as temporary:
                 _pack(self.folder, temporary)
-        _require_whole(packed, self.folder, {METRICS_FILE} if self._has_repeats else set())
+        _require_files(packed, self.folder, {METRICS_FILE} if self._has_repeats else set())
         packed.replace(target)
 
     def _keep_times(self) -> None:
@@ -136,7 +143,8 @@ class Session:
     def _file(self, entry: Image | Artifact) -> Path | None:
         """The file of an entry; None, and noted as missing, if it is not there or not of here."""
         path = self._base / entry.file
-        if path.is_file() and path.resolve().is_relative_to(self._base):
+        inside = path.is_file() and path.resolve().is_relative_to(self._base)
+        if inside and os.access(path, os.R_OK):
             return path
         if entry.file not in self.missing:
             self.missing.append(entry.file)
@@ -307,7 +315,17 @@ def _event_key(event: Mapping[str, Any], number: int) -> Hashable:
     return event["type"], event["metric"], event["variant"], event["iter"]
 
 
-def _require_whole(packed: Path, folder: Path, rewritten: set[str]) -> None:
+def _require_events(metrics: Path, expected: int) -> None:
+    """Make sure that each event but images is in a `metrics.jsonl`."""
+    written = 0
+    with suppress(FileNotFoundError, ValueError), metrics.open("rb") as stream:
+        for line in stream:  # the last may be torn
+            written += sum(event["type"] in _COUNTED for event in json.loads(line))
+    if written < expected:
+        raise UserError(f"{metrics} lacks {expected - written} of {expected} events", _DISK_FULL)
+
+
+def _require_files(packed: Path, folder: Path, rewritten: set[str]) -> None:
     """Make sure that a zip holds each file of a folder."""
     sizes = {
         path.relative_to(folder).as_posix(): path.stat().st_size
@@ -317,8 +335,8 @@ def _require_whole(packed: Path, folder: Path, rewritten: set[str]) -> None:
     try:
         with zipfile.ZipFile(packed) as archive:
             held = {info.filename: info.file_size for info in archive.infolist()}
-    except zipfile.BadZipFile as error:
-        raise OSError(f"{packed} is damaged: {error}") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{packed} is damaged: {error}", _DISK_FULL) from error
     lost = [name for name, size in sizes.items() if held.get(name) != size]
     if lost:
-        raise OSError(f"{packed} is not whole, is the disk full? It lacks {', '.join(lost[:5])}")
+        raise UserError(f"{packed} lacks {', '.join(lost[:5])}", _DISK_FULL)

@@ -20,6 +20,7 @@ from typing import ParamSpec
 
 from seglab.utils.result_files import TRACKING_FOLDER
 from seglab.utils.tracking.journal import End, Entry, Journal
+from seglab.utils.tracking.live import ALL_SENT, REST_LATER
 from seglab.utils.tracking.mode import UPLOAD_COMMAND, Mode
 from seglab.utils.tracking.settings import child_environment
 from seglab.utils.tracking.upload_state import UPLOAD_FILE, UploadState
@@ -105,10 +106,9 @@ class Tracker:
         self._journal.add(End(status))
         self._journal.close()
         self._journal = None
-        child = self._live or self._start_child("writer")
         began = time.perf_counter()
         try:
-            code = child.wait(WAIT_SECONDS)
+            code = self._finish(began + WAIT_SECONDS)
         except subprocess.TimeoutExpired:
             show(
                 f"tracking: not done after {WAIT_SECONDS:.0f} s; it goes on by itself, see "
@@ -117,6 +117,20 @@ class Tracker:
             return
         show(self._outcome(code, time.perf_counter() - began))
 
+    def _finish(self, deadline: float) -> int:
+        """Wait for the session to be sent or written; returns the child's exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It takes longer.
+        """
+        if self._live is not None:
+            code = self._live.wait(deadline - time.perf_counter())
+            if code in (ALL_SENT, REST_LATER):
+                return code
+            # It died: the session is written from the journal all the same.
+            self._live = None
+        return self._start_child("writer").wait(max(deadline - time.perf_counter(), 1.0))
+
     @property
     def _log_file(self) -> Path:
         return self.folder / "worker.log"
@@ -124,6 +138,11 @@ class Tracker:
     def _outcome(self, code: int, seconds: float) -> str:
         """What became of the session, in a line."""
         later = f"{UPLOAD_COMMAND} {self.base}"
+        if code == REST_LATER:
+            return (
+                f"tracking: {self.mode.server} did not take everything; the session is complete "
+                f"on disk, send the rest later with: {later}"
+            )
         if code != 0:
             return (
                 f"tracking: the journal is kept, but its session could not be finished (see "
@@ -138,9 +157,14 @@ class Tracker:
     def _start_child(self, module: str) -> subprocess.Popen[bytes]:
         """Start a module of this package on the folder, out of reach of the terminal's Ctrl-C."""
         environment = child_environment(self.folder, module == "writer", self._environ)
+        arguments = [str(self.folder)]
+        if module == "live":
+            arguments += ["--parent", str(os.getpid())]
+            agents_task = self._environ.get("CLEARML_TASK_ID")  # an agent of ClearML runs us
+            arguments += ["--task", agents_task] if agents_task else []
         with self._log_file.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"seglab.utils.tracking.{module}", str(self.folder)],
+                [sys.executable, "-m", f"seglab.utils.tracking.{module}", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

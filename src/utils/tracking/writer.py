@@ -230,6 +230,8 @@ def _only_writer(folder: Path) -> Iterator[None]:
                         f"another process writes the session of {folder}", "wait until it is done"
                     ) from None
                 time.sleep(0.1)
+            except OSError:  # a file system without locks
+                break
         yield
     finally:
         os.close(handle)

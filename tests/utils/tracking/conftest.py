@@ -7,7 +7,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from seglab.utils.tracking.journal import Journal
 
@@ -120,6 +122,25 @@ def write_session_of(folder, entries, environment):
     session = ReadSession(folder / "session.zip")
     session.output = child.stdout
     return session
+
+
+@pytest.fixture(scope="session")
+def described():
+    """Reads the `session.json` of a tracking folder."""
+    return lambda folder: json.loads((folder / "session.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def save_png():
+    """Saves an image of noise; returns its pixels."""
+
+    def save(path, seed=0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        return pixels
+
+    return save
 
 
 class ReadSession:

@@ -175,7 +175,9 @@ def test_parameters_are_in_sections_and_nothing_that_counts_is_lost(light: Path)
     loss = {"type": "ComboLoss", "ce_weight": 0.5, "dice_weight": 0.5}
     assert section("Loss", entries) == {"decode_head.loss_decode": loss}
     assert section("Optimizer", entries)["optim_wrapper"]["optimizer"]["lr"] == 0.0005
-    assert section("Schedule", entries)["train_cfg"]["max_epochs"] == 20
+    schedule = section("Schedule", entries)
+    assert schedule["train_cfg"]["max_epochs"] == 20
+    assert schedule["param_scheduler"]["1 WarmupDecayLR"]["decay"] == "poly"
     assert section("Data", entries)["train"]["batch_size"] == 8
     transforms = list(section("Augmentation", entries)["train"])
     assert transforms[:2] == ["1 LoadImageFromFile", "2 LoadAnnotations"]
@@ -210,7 +212,10 @@ def test_losses_are_found_wherever_a_model_has_them(light: Path) -> None:
     losses = section("Loss", entries)
     assert losses["auxiliary_head.0.loss_decode"] == {"1 A": {"type": "A"}, "2 B": {"type": "B"}}
     assert losses["auxiliary_head.1.loss_decode"] == {"type": "C"}
-    assert section("Model", entries)["auxiliary_head"] == [{"type": "FCNHead"}, {"type": "X"}]
+    assert section("Model", entries)["auxiliary_head"] == {
+        "1 FCNHead": {"type": "FCNHead"},
+        "2 X": {"type": "X"},
+    }
 
 
 def test_a_run_of_this_process_has_its_environment_by_an_allow_list(
