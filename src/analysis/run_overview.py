@@ -25,6 +25,7 @@ from seglab.utils.result_files import (
 )
 from seglab.utils.run_files import (
     dig,
+    finite,
     is_silent,
     last_sign,
     load_history,
@@ -166,7 +167,7 @@ def read_row(folder: Path, now: float | None = None) -> RunRow:
         began=session_began(record),
         seconds=_seconds(folder, record, status, now),
         monitor=monitor,
-        best=_number(dig(best, monitor)),
+        best=finite(dig(best, monitor)),
         best_epoch=_whole(dig(best, "epoch")),
         epochs=_whole(record.get("epochs")) or len(history),
         planned=_whole(dig(config, "train_cfg", "max_epochs")),
@@ -189,8 +190,8 @@ def _seconds(folder: Path, record: Mapping[str, Any], status: str, now: float) -
     """The seconds of all sessions; a running one counts till now, a silent one till its last."""
     began = session_began(record)
     if status not in {"running", "silent"} or began is None:
-        return _number(record.get("seconds"))
-    earlier = sum(_number(dig(each, "seconds")) or 0.0 for each in record["sessions"][:-1])
+        return finite(record.get("seconds"))
+    earlier = sum(finite(dig(each, "seconds")) or 0.0 for each in record["sessions"][:-1])
     return earlier + max(0.0, (now if status == "running" else last_sign(folder)) - began)
 
 
@@ -202,7 +203,7 @@ def _read_history(folder: Path, faults: list[str]) -> list[dict[str, Any]]:
 
 
 def _best_of(history: Sequence[Mapping[str, Any]], monitor: str) -> Mapping[str, Any]:
-    scored = [epoch for epoch in history if _number(epoch.get(monitor)) is not None]
+    scored = [epoch for epoch in history if finite(epoch.get(monitor)) is not None]
     choose = max if _higher(monitor) else min
     return choose(scored, key=lambda epoch: epoch[monitor], default={})
 
@@ -217,7 +218,7 @@ def _tests(folder: Path, faults: list[str]) -> tuple[TestRow, ...]:
         rows.append(
             TestRow(
                 name=path.parent.name.removeprefix("test_"),
-                figure=_number(dig(content, "metrics", "mDice")),
+                figure=finite(dig(content, "metrics", "mDice")),
                 optimistic=split is not None and content.get("selected_on") == split,
                 tracked=tracked_where(path.parent / TRACKING_FOLDER),
             )
@@ -242,12 +243,6 @@ def _unknown(names: Sequence[str], rows: Sequence[RunRow], experiments: Path) ->
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     listed = f"there are: {', '.join(known)}" if known else "there is none of any other either"
     return UserError(f"no run of {', '.join(names)} under {experiments}", hint + listed)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def _whole(value: Any) -> int | None:

@@ -142,7 +142,10 @@ def _epoch(row: RunRow) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    return _NOTHING if seconds is None else str(timedelta(seconds=round(seconds)))
+    try:
+        return _NOTHING if seconds is None else str(timedelta(seconds=round(seconds)))
+    except OverflowError:  # a damaged record
+        return _NOTHING
 
 
 def _test(test: TestRow) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from seglab.utils.tracking.journal import JOURNAL_FILE, Image, Scalar, read_jour
 ADDRESS = "127.0.0.1"
 #: Marks a folder that was written here, and says from what.
 MARKER = "seglab.json"
+_EVENTS = "events.out.tfevents.*"
 _FORMAT = 1
 _FIX = "run: pip install -r requirements-tensorboard.txt"
 #: What the event files of a run or a test are made from.
@@ -130,16 +132,20 @@ def _write_one(source: Path, target: Path, is_test: bool) -> None:
         if read_json(target / MARKER).get("sources") == sources:
             return
     entries = _test_points(source) if is_test else _run_points(source)
-    target.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(dir=target, prefix=".unfinished_"))
-    try:
-        _write_events(stage, source, entries)
-        _clear(target)
-        for path in stage.iterdir():
-            path.replace(target / path.name)
-        write_json(target / MARKER, {"format": _FORMAT, "sources": sources})
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    if not (target / MARKER).is_file() and any(target.glob(_EVENTS)):
+        raise UserError(f"{target} holds logs of another program", "give another --logdir")
+    # Elsewhere, for TensorBoard shows every event file below its folder, and a kill leaves some.
+    with tempfile.TemporaryDirectory(prefix="seglab-tensorboard-") as stage:
+        _write_events(Path(stage), source, entries)
+        write_json(target / MARKER, {"format": _FORMAT, "sources": None})
+        for path in Path(stage).iterdir():
+            unfinished = target / f".unfinished_{os.getpid()}"
+            shutil.copyfile(path, unfinished)
+            unfinished.replace(target / path.name)
+    # Somebody else may have written at the same time: the newest stays, whoever looks.
+    for path in sorted(target.glob(_EVENTS))[:-1]:
+        path.unlink(missing_ok=True)
+    write_json(target / MARKER, {"format": _FORMAT, "sources": sources})
 
 
 def _run_points(folder: Path) -> list[Scalar | Image]:
@@ -172,20 +178,26 @@ def _write_events(target: Path, base: Path, entries: Sequence[Scalar | Image]) -
             if isinstance(entry, Scalar):
                 value = summary_class.Value(tag=tag, simple_value=entry.value)
             else:
-                path = base / entry.file
-                with PIL.Image.open(path) as picture:
-                    width, height = picture.size
-                image = summary_class.Image(
-                    width=width,
-                    height=height,
-                    colorspace=3,
-                    encoded_image_string=path.read_bytes(),
-                )
+                image = summary_class.Image(colorspace=3, **_picture(base / entry.file))
                 value = summary_class.Value(tag=tag, image=image)
             summary = summary_class(value=[value])
             writer.add_event(event_class(wall_time=entry.time, step=entry.step, summary=summary))
     finally:
         writer.close()
+
+
+def _picture(path: Path) -> dict[str, Any]:
+    """A picture's size and file.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        with PIL.Image.open(path) as picture:
+            width, height = picture.size
+        return {"width": width, "height": height, "encoded_image_string": path.read_bytes()}
+    except OSError as error:
+        raise UserError(f"{path} is no picture: {error}", "restore it, or test again") from error
 
 
 def _signature(folder: Path) -> str:
@@ -218,5 +230,5 @@ def _remove_others(logdir: Path, keep: set[Path]) -> None:
 
 
 def _clear(folder: Path) -> None:
-    for path in folder.glob("events.out.tfevents.*"):
-        path.unlink()
+    for path in folder.glob(_EVENTS):
+        path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ EXAMPLES = """\
   seglab train --config configs/lite_fpn_effnetlite2_256x256.py --resume
   seglab train --config configs/lite_fpn_effnetlite2_256x256.py \\
       --cfg-options default_hooks.checkpoint.save_best=Dice/dog
+  seglab train --config configs/exp2_segformer_b2_256x256.py --queue gpu
 """
 
 
@@ -65,6 +67,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     weights.add_argument("--pretrained", metavar="FILE", help="weights of the backbone to use")
     add_tracking_argument(parser)
+    parser.add_argument(
+        "--queue",
+        metavar="NAME",
+        help="do not train here: put the training into this ClearML queue, for a machine that "
+        "runs `clearml-agent` (see Tracking in the README)",
+    )
     add_preflight_argument(parser)
     return parser
 
@@ -94,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command=sys.argv if argv is None else ["seglab", "train", *argv],
     )
     config = load_config(args.config, args.cfg_options, args.data_root)
+    if args.queue:  # its data and its GPU are those of another machine
+        return _enqueue(config, args, sys.argv[1:] if argv is None else argv)
     select_device(args.device)
     work_dir = choose_work_dir(config, options) if args.resume else None
     if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
@@ -104,6 +114,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     work_dir = work_dir or choose_work_dir(config, options)
     apply_options(config, options, work_dir)
     return _train(config, options, work_dir, args.tracking)
+
+
+def _enqueue(config: Config, args: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Put the training into a queue of ClearML."""
+    from seglab.mmseg_custom.engine.tracking import tracking_project
+    from seglab.utils.tracking.contents import facts_of, start_entry
+    from seglab.utils.tracking.remote import enqueue_training
+
+    file = Path(config.filename)
+    facts = facts_of(config.to_dict(), {"seed": args.seed}, file)
+    start = start_entry(
+        facts, stamp=time.strftime("%Y%m%d_%H%M%S"), project=tracking_project(config)
+    )
+    queued = enqueue_training(args.queue, file, arguments, start)
+    print(f"waiting in queue {args.queue} as task {queued.task}: {queued.url}")
+    return 0
 
 
 def _train(config: Config, options: TrainOptions, work_dir: Path, tracking: str | None) -> int:
@@ -137,10 +163,13 @@ def _start(config: Config, resume: bool) -> str:
 
 
 def _interrupted(work_dir: Path) -> int:
+    from seglab.mmseg_custom.engine.record import read_record
     from seglab.utils.result_files import CONFIG_FILE, LAST_CHECKPOINT
     from seglab.utils.script import INTERRUPTED
 
-    if (work_dir / LAST_CHECKPOINT).is_file():
+    if read_record(work_dir).get("status") == "finished":
+        note = f"the training was finished; everything is in {work_dir}"
+    elif (work_dir / LAST_CHECKPOINT).is_file():
         again = tool_command(
             "train", "--config", work_dir / CONFIG_FILE, "--work-dir", work_dir, "--resume"
         )

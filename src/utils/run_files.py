@@ -43,6 +43,16 @@ def dig(content: Any, *keys: str) -> Any:
     return content
 
 
+def finite(value: Any) -> float | None:
+    """A number as a float; None for what is none, and for what no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a run.
 
@@ -107,6 +117,13 @@ def run_monitor(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) and named else DEFAULT_MONITOR
 
 
+def counts_epochs(config: Mapping[str, Any]) -> bool:
+    """Whether a run is measured in epochs, not in iterations; so unless its config says not."""
+    loop = config.get("train_cfg")
+    kind = str(dig(loop, "type")).rpartition(".")[2]
+    return kind != "IterBasedTrainLoop" and dig(loop, "by_epoch") is not False
+
+
 def best_checkpoint_file(folder: Path, monitor: str) -> Path | None:
     """The best checkpoint that mmengine keeps for a figure; None if there is none.
 
@@ -168,9 +185,7 @@ def is_silent(folder: Path, history: list[dict[str, Any]], now: float | None = N
         history: Its records, see `load_history`.
         now: Seconds since 1970; None for the present.
     """
-    epochs = [record.get("seconds") for record in history]
-    longest = max((float(s) for s in epochs if isinstance(s, int | float)), default=0.0)
-    longest = longest if math.isfinite(longest) else 0.0
+    longest = max((finite(record.get("seconds")) or 0.0 for record in history), default=0.0)
     quiet = (time.time() if now is None else now) - last_sign(folder)
     return quiet > max(_QUIET_SECONDS, _QUIET_EPOCHS * longest)
 

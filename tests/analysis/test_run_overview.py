@@ -165,6 +165,7 @@ def test_a_run_that_does_not_say_when_it_began_stands_first(experiments: Path) -
         {"best": {"val/mDice": "high", "epoch": 1.5}, "status": ["x"], "sessions": [None]},
         {"best": None, "hypothesis_id": None, "sessions": [{"began": 4}], "seconds": True},
         {"status": "running", "sessions": "never"},
+        {"seconds": 10**400, "epochs": 10**400},
     ],
 )
 def test_values_of_wrong_types_are_no_figures(odd: dict, experiments: Path) -> None:

@@ -211,3 +211,42 @@ def test_the_server_answers_until_ctrl_c(experiments: Path, tmp_path: Path) -> N
         "group/lite_flip_only",
         "group/lite_flip_only/test_val",
     ]
+
+
+def test_logs_of_another_program_and_damaged_pictures_stop_only_their_own(
+    experiments: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logdir = tmp_path / "logs"
+    foreign = logdir / "group" / "lite" / "events.out.tfevents.1.x"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("of another program")
+    picture = experiments / "group" / "lite_flip_only" / "test_val" / "val_reliability.png"
+    picture.write_text("no picture")
+    folders = write_logs(list_runs(experiments), experiments, logdir)
+    assert {path.relative_to(logdir).as_posix() for path in folders} == {
+        "group/lite/test_val",
+        "group/lite_flip_only",
+    }
+    assert foreign.read_text() == "of another program"
+    said = capsys.readouterr().err
+    assert "another program" in said and "val_reliability.png is no picture" in said
+
+
+def test_what_a_kill_or_another_process_left_is_not_shown(
+    experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logdir = tmp_path / "logs"
+
+    def killed(*_: Any) -> None:
+        assert files(logdir) == {}, "TensorBoard would show what is not finished"
+        raise KeyboardInterrupt
+
+    rows = list_runs(experiments, ["Lite"])
+    monkeypatch.setattr(tensorboard_logs.shutil, "copyfile", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_logs(rows, experiments, logdir)
+    monkeypatch.undo()
+    # As if a second process had written the same run at the same time.
+    (logdir / "group" / "lite" / "events.out.tfevents.1.other").touch()
+    write_logs(rows, experiments, logdir)
+    assert len(list((logdir / "group" / "lite").glob("events*"))) == 1

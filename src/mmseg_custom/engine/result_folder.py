@@ -11,7 +11,7 @@ from typing import Any
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, require_writable
-from seglab.utils.result_files import METRICS_FILE, PROVENANCE_FILE
+from seglab.utils.result_files import METRICS_FILE, PROVENANCE_FILE, RUN_FILE, TRACKING_FOLDER
 
 
 def default_output_dir(checkpoint: Path, split: str) -> Path:
@@ -71,6 +71,9 @@ def staged_results(folder: Path) -> Iterator[Path]:
 
 
 def _replace(stage: Path, folder: Path) -> None:
+    # What was tracked of the earlier results goes with them: sent later, it would pass for these.
+    if not (folder / RUN_FILE).exists():  # of a training it is that one's
+        shutil.rmtree(folder / TRACKING_FOLDER, ignore_errors=True)
     pictures = _read(folder / METRICS_FILE).get("pictures", [])
     (folder / METRICS_FILE).unlink(missing_ok=True)
     for name in pictures if isinstance(pictures, list) else ():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from seglab.utils.clearml_utils import DEFAULT_PROJECT
+from seglab.utils.result_files import RUN_FILE
 from seglab.utils.tracking.contents import (
     facts_of_test,
     run_entries,
@@ -46,7 +46,7 @@ def announce_mode(option: str | None, folder: Path, rank: int = 0) -> Mode:
 
 def tracking_project(config: Config) -> str:
     """The ClearML project that a config names, or seglab's own."""
-    ours = [backend for backend in _backends(config) if backend.get("type") == BACKEND]
+    ours = [backend for backend in _backends(config) if _type_name(backend) == BACKEND]
     return str(next((each["project"] for each in ours if each.get("project")), DEFAULT_PROJECT))
 
 
@@ -59,7 +59,7 @@ def add_backend(config: Config, tracker: Tracker | None) -> None:
     """
     project = tracking_project(config)
     replaced = (BACKEND, _MMENGINE_BACKEND)
-    kept = [each for each in _backends(config) if each.get("type") not in replaced]
+    kept = [each for each in _backends(config) if _type_name(each) not in replaced]
     if tracker is not None and tracker.is_on:
         kept.append(dict(type=BACKEND, project=project, folder=str(tracker.folder)))
     if not config.get("visualizer"):
@@ -68,7 +68,15 @@ def add_backend(config: Config, tracker: Tracker | None) -> None:
 
 
 def _backends(config: Config) -> list[Any]:
-    return list((config.get("visualizer") or {}).get("vis_backends") or [])
+    """The config's backends; mmengine takes a single one, too."""
+    given = (config.get("visualizer") or {}).get("vis_backends") or []
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _type_name(backend: Any) -> str:
+    """A backend's type as configs name it: with a scope before it, or the class itself."""
+    kind = backend.get("type")
+    return kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
 
 
 def begin_training(tracker: Tracker, config: Config) -> None:
@@ -88,22 +96,24 @@ def tracked_training(tracker: Tracker) -> Iterator[None]:
         status = "interrupted"
         raise
     finally:
-        tracker.add(lambda: training_results(tracker.base))
-        tracker.end(status)
+        try:
+            tracker.add(lambda: training_results(tracker.base))
+        finally:  # Ctrl-C in the middle of that, too
+            tracker.end(status)
 
 
 def track_test(test_folder: Path, config: Config, mode: Mode) -> None:
     """Record a finished test as a task of its own: its figures, tables, pictures and files.
 
     Args:
-        test_folder: Where its results are. What an earlier test left of its tracking there goes
-            with that test's results.
+        test_folder: Where its results are.
         config: What was tested.
         mode: From `announce_mode`.
     """
     tracker = Tracker(test_folder, mode)
-    if tracker.is_on:
-        shutil.rmtree(tracker.folder, ignore_errors=True)
+    if tracker.is_on and (test_folder / RUN_FILE).exists():
+        print(f"tracking: not of this test: {tracker.folder} is the training's own")
+    elif tracker.is_on:
         tracker.begin(lambda: _test_begins(test_folder, tracking_project(config)))
         tracker.add(lambda: test_results(test_folder))
         tracker.end("finished")

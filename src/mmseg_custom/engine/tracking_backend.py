@@ -15,6 +15,7 @@ from mmseg.registry import VISBACKENDS
 from seglab.utils.clearml_utils import DEFAULT_PROJECT, split_key
 from seglab.utils.tracking.journal import Journal
 from seglab.utils.tracking.scalars import epoch_scalars, logged_scalars
+from seglab.utils.tracking.tracker import never_fails
 
 
 @VISBACKENDS.register_module()
@@ -59,6 +60,7 @@ class SeglabClearMLBackend(BaseVisBackend):
     def add_config(self, config: Config, **kwargs: Any) -> None:
         """Do nothing: the resolved config is recorded in sections when the run begins."""
 
+    @never_fails
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:  # noqa: ARG002
         """Record an image.
 
@@ -83,6 +85,7 @@ class SeglabClearMLBackend(BaseVisBackend):
         """
         self.add_scalars({name: value}, step)
 
+    @never_fails
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -102,6 +105,7 @@ class SeglabClearMLBackend(BaseVisBackend):
             return
         self.experiment.add(*logged_scalars(scalar_dict, step, time.time()))
 
+    @never_fails
     def add_epoch(self, record: Mapping[str, Any], epoch: int) -> None:
         """Record the means of an epoch's training.
 

@@ -30,6 +30,7 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
+from seglab.utils.run_files import counts_epochs
 from seglab.utils.script import was_interrupted
 from seglab.utils.tracking.tracker import Tracker
 
@@ -321,10 +322,21 @@ def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: s
     return RunRecord(work_dir, facts, session)
 
 
+def _count_validations(config: Config) -> None:
+    """Have validations logged by epoch, or by iteration where a run is measured in those.
+
+    mmengine's logger takes a setting for it, and by epoch all of a run in iterations are step 0.
+    """
+    logger = config.default_hooks.get("logger", dict(type="LoggerHook"))
+    if logger and str(logger.get("type")).rpartition(".")[2] == "LoggerHook":
+        config.default_hooks["logger"] = {**logger, "log_metric_by_epoch": counts_epochs(config)}
+
+
 def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: str) -> Config:
     """The config with what belongs to this process only, which is not stored."""
     config = copy.deepcopy(config)
     follow_monitor(config)
+    _count_validations(config)
     config.work_dir = str(work_dir)
     config.resume = options.resume
     if options.resume:

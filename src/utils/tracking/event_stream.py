@@ -11,7 +11,7 @@ from seglab.utils.tracking.sdk_session import Event, EventReader, FolderSource, 
 from seglab.utils.tracking.upload_state import Cursor, UploadState
 
 BATCH_EVENTS = 500
-_BATCH_BYTES = 2 << 20
+_BATCH_BYTES = 512 << 10
 #: A batch waits for its images, so that few are sent again when it breaks off.
 _BATCH_FILES = 16
 
@@ -36,7 +36,7 @@ class EventStream:
         self._name = name
         self._state = state
         self.resends = resends
-        self.grows = isinstance(session.source, FolderSource)
+        self._grows = isinstance(session.source, FolderSource)
         self._cursor = state.cursors.setdefault(name, Cursor())
         self._newer_than = -1
         self._batch: list[tuple[Event, bytes]] = []
@@ -90,7 +90,7 @@ class EventStream:
                     return self._from_the_start()
                 continue
             return event, text
-        if self._read < self._cursor.sent and not self._batch and not self.grows:
+        if self._read < self._cursor.sent and not self._batch and not self._grows:
             return self._from_the_start()
         return None
 

@@ -19,15 +19,15 @@ AGAIN = "check the network and the server, then run the command again: it goes o
 _OF_THE_NETWORK = {"OSError", "RequestException", "HTTPError", "LoginError"}
 
 
-class ServerFault(UserError):
+class ServerError(UserError):
     """A server cannot be used, and trying again would not help."""
 
 
-class Unreachable(ServerFault):
+class UnreachableError(ServerError):
     """A server does not answer, or not properly: it may do so later."""
 
 
-class TaskGone(ServerFault):
+class TaskGoneError(ServerError):
     """A task is not on the server."""
 
 
@@ -39,7 +39,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def server_fault(error: BaseException, server: str) -> ServerFault:
+def server_fault(error: BaseException, server: str) -> ServerError:
     """What an error of the SDK or of its network library means.
 
     Args:
@@ -50,12 +50,12 @@ def server_fault(error: BaseException, server: str) -> ServerFault:
         The error to raise instead.
     """
     for seen in _chain(error):
-        if isinstance(seen, ServerFault):
+        if isinstance(seen, ServerError):
             return seen
     names = {kind.__name__ for seen in _chain(error) for kind in type(seen).__mro__}
     text = " ".join(str(seen) for seen in _chain(error))
     if "MissingConfigError" in names:
-        return ServerFault(NO_CREDENTIALS, SETTINGS_HINT)
+        return ServerError(NO_CREDENTIALS, SETTINGS_HINT)
     if "misconfigured" in text or "Missing meta section" in text:
         return _no_api(server)
     login = re.search(r"\(error (\d{3}) from .*?\): (.*)", text)
@@ -64,9 +64,9 @@ def server_fault(error: BaseException, server: str) -> ServerFault:
     if answered:
         return http_fault(int(answered[1]), answered[2], server)
     if names & _OF_THE_NETWORK:
-        return Unreachable(_unreachable(names, text, server), AGAIN)
+        return UnreachableError(_unreachable(names, text, server), AGAIN)
     kind = type(error).__name__
-    return ServerFault(f"{server}: unexpected {kind}: {error}", "report it, with --debug")
+    return ServerError(f"{server}: unexpected {kind}: {error}", "report it, with --debug")
 
 
 def _unreachable(names: set[str], text: str, server: str) -> str:
@@ -88,7 +88,7 @@ def _unreachable(names: set[str], text: str, server: str) -> str:
     return f"the connection to {server} broke"
 
 
-def http_fault(status: int, message: str, server: str) -> ServerFault:
+def http_fault(status: int, message: str, server: str) -> ServerError:
     """What an answer that is no success means.
 
     Args:
@@ -98,19 +98,21 @@ def http_fault(status: int, message: str, server: str) -> ServerFault:
     """
     words = re.sub(r"\s+", " ", message).strip()[:200]
     if status == 401:
-        return ServerFault(f"{server} does not accept the credentials", SETTINGS_HINT)
+        return ServerError(f"{server} does not accept the credentials", SETTINGS_HINT)
     if status == 403:
         fix = "ask for write access, or give another --project"
-        return ServerFault(f"{server} does not permit this: {words}", fix)
+        return ServerError(f"{server} does not permit this: {words}", fix)
     if "Invalid task id" in words:
-        return TaskGone(f"the task is not on {server} (any more)", "start a new one with --anew")
+        return TaskGoneError(
+            f"the task is not on {server} (any more)", "start a new one with --anew"
+        )
     if status == 404:
         return _no_api(server)
     if status >= 500 or status == 429:
-        return Unreachable(f"{server} answers with an error ({status}: {words})", AGAIN)
-    return ServerFault(f"{server} refuses ({status}: {words})", "see what the server says")
+        return UnreachableError(f"{server} answers with an error ({status}: {words})", AGAIN)
+    return ServerError(f"{server} refuses ({status}: {words})", "see what the server says")
 
 
-def _no_api(server: str) -> ServerFault:
+def _no_api(server: str) -> ServerError:
     fix = "give the address of its API: port 8008 of a server of your own, https://api.clear.ml"
-    return ServerFault(f"{server} is no ClearML API server", fix)
+    return ServerError(f"{server} is no ClearML API server", fix)

@@ -59,7 +59,6 @@ __all__ = [
     "Table",
     "Text",
     "is_finished",
-    "iterate_journal",
     "read_journal",
 ]
 
@@ -237,15 +236,10 @@ def read_journal(folder: Path) -> list[Entry]:
     Raises:
         UserError: There is no journal, or a line is damaged.
     """
-    return list(iterate_journal(folder))
-
-
-def iterate_journal(folder: Path) -> Iterator[Entry]:
-    """As `read_journal`, one by one."""
     path = folder / JOURNAL_FILE
     if not path.is_file():
         raise UserError(f"{folder} holds no {JOURNAL_FILE}", "give the folder of a tracked run")
-    return JournalTail(folder).iterate_new()
+    return JournalTail(folder).read_new()
 
 
 def is_finished(entries: Sequence[Entry]) -> bool:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
 from seglab.utils.script import run_tool
-from seglab.utils.tracking.faults import ServerFault, Unreachable
+from seglab.utils.tracking.faults import ServerError, UnreachableError
 from seglab.utils.tracking.journal import End, JournalTail, Start
-from seglab.utils.tracking.mode import UPLOAD_COMMAND
+from seglab.utils.tracking.mode import upload_command
 from seglab.utils.tracking.sdk_session import SdkSession
 from seglab.utils.tracking.settings import SESSION_FOLDER
 from seglab.utils.tracking.upload_state import UPLOAD_FILE, UploadState
@@ -52,7 +52,7 @@ def later(folder: Path) -> str:
     """What to do about a run that is not on the server, or not all of it."""
     base = folder.absolute().parent
     run = base.parent if base.name.startswith("test_") else base
-    return f"send the rest later: {UPLOAD_COMMAND} {run}"
+    return f"send the rest later: {upload_command(run)}"
 
 
 class Live:
@@ -136,7 +136,7 @@ class Live:
             sender.pump()
             if written:
                 self._finish(sender)
-        except Unreachable as error:
+        except UnreachableError as error:
             if error.message != self._told:
                 self._told = error.message
                 _say(f"{error.message}; trying again")
@@ -227,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = options.folder.absolute()
     try:
         code = Live(folder, options.task, options.grace, options.parent).run()
-    except ServerFault as error:
+    except ServerError as error:
         _say(f"{error.message}; {later(folder)}")
         return REST_LATER
     if (folder / SESSION_FILE).is_file() and read_json(folder / SESSION_FILE)["state"] == "closed":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,11 @@ VARIABLE = "SEGLAB_TRACKING"
 #: How long the connection check may take, the start of its process included.
 CHECK_SECONDS = 5.0
 UPLOAD_COMMAND = "seglab upload-results-to-clearml --run"
+
+
+def upload_command(run: str | Path) -> str:
+    """The command line that sends a run."""
+    return f"{UPLOAD_COMMAND} {shlex.quote(str(run))}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,9 @@ class Mode:
             run: The run's folder, for the command that sends it later.
         """
         text = f"tracking: {self.kind} ({self.reason})"
-        return f"{text}; send later with: {UPLOAD_COMMAND} {run}" if self.kind == "offline" else text
+        if self.kind == "offline":
+            text += f"; send later with: {upload_command(run)}"
+        return text
 
 
 #: Nothing is tracked: the processes of a run but the first.

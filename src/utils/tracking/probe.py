@@ -18,11 +18,11 @@ def main() -> int:
     """Log in; returns 0 if the server let us, 1 if not."""
     server = "the ClearML server"
     try:
-        from clearml.backend_api import Session
+        from seglab.utils.tracking.server import Server, api_address
 
-        server = Session.get_api_server_host()
+        server = api_address()
         _say("server", server)
-        Session()
+        Server()
     except Exception as error:  # whatever it is, it is reported, and the run goes on
         from seglab.utils.tracking.faults import server_fault
 

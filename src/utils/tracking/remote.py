@@ -84,8 +84,8 @@ def enqueue_training(
             "known here: the agent fails unless you push it"
         )
     entry_point = shlex.join([ENTRY, "train", *_arguments_there(arguments, where)])
-    job = {"queue": queue, "start": _fields(start), "script": _fields(script)}
-    job["script"]["entry_point"] = entry_point
+    code = {**_fields(script), "entry_point": entry_point}
+    job = {"queue": queue, "start": _fields(start), "script": code}
     said = _run_worker(job, environ)
     if said.get("fault") or "url" not in said:
         reason = said.get("fault") or f"{server} did not take the task"

@@ -1,4 +1,4 @@
-"""Makes a task and puts it into a queue: `python -m seglab.utils.tracking.remote_worker JOB ANSWER`."""
+"""Makes a task and puts it into a queue: `-m seglab.utils.tracking.remote_worker JOB ANSWER`."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def main() -> int:
 
         from seglab.utils.tracking.faults import server_fault
 
-        known = isinstance(error, UserError)
-        fault = error if known else server_fault(error, Session.get_api_server_host())
+        server = Session.get_api_server_host()
+        fault = error if isinstance(error, UserError) else server_fault(error, server)
         write_json(answer, {"fault": fault.message, "fix": fault.fix})
     return 1
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickletools
+import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import time as now
 from typing import Any
@@ -18,7 +21,8 @@ from seglab.utils.result_files import (
 )
 from seglab.utils.run_files import (
     best_checkpoint_file,
-    dig,
+    counts_epochs,
+    finite,
     load_history,
     read_object,
     run_monitor,
@@ -69,23 +73,27 @@ def history_entries(run_folder: Path) -> list[Scalar]:
         points.update({(point.title, point.series, point.step): point for point in found})
 
     # A validation logs its epoch, not the step: it is the epoch's last.
-    ends = {epoch["epoch"]: epoch.get("iter", 0) for epoch in history if "epoch" in epoch}
+    ends = {
+        epoch["epoch"]: epoch["iter"]
+        for epoch in history
+        if isinstance(epoch.get("epoch"), int) and isinstance(epoch.get("iter"), int)
+    }
+    in_epochs = _in_epochs(run_folder)
+    validated = ends.keys() if in_epochs else set(ends.values())
     for session in session_folders(run_folder):
         for logged in training_records(session):
             step = logged["step"]
-            iteration = step if "iter" in logged else ends.get(step, step)
-            keep(logged_scalars(logged, step, clock.at(iteration)))
-    in_epochs = _counts_epochs(run_folder)
-    validated = any(f"{title}/".startswith(VALIDATION) for title, _, _ in points)
+            if "iter" in logged:
+                keep(logged_scalars(logged, step, clock.at(step)))
+            elif step in validated:  # else the logger counted otherwise, the history tells it
+                keep(logged_scalars(logged, step, clock.at(ends[step] if in_epochs else step)))
     for epoch in history:
         number, iteration = epoch.get("epoch"), epoch.get("iter")
         if not isinstance(number, int) or not isinstance(iteration, int):
             continue
         time = clock.at(iteration)
         keep(epoch_scalars(epoch, number, time))
-        # How LoggerHook counts the validations of a run measured in iterations is its setting.
-        if in_epochs or not validated:
-            keep(validation_scalars(epoch, number if in_epochs else iteration, time))
+        keep(validation_scalars(epoch, number if in_epochs else iteration, time))
     return sorted(points.values(), key=lambda point: (point.time, point.step))
 
 
@@ -120,7 +128,9 @@ def training_results(run_folder: Path, time: float | None = None) -> list[Entry]
         step = epochs if isinstance(epochs, int) else 0
         entries.append(Image("training curves", "history", step, CURVES_FILE, time=time))
     checkpoint = best_checkpoint_file(run_folder, monitor)
-    if checkpoint is not None:
+    if checkpoint is not None and _holds_credential(checkpoint):
+        entries.append(_not_uploaded(checkpoint.name, time))
+    elif checkpoint is not None:
         entries.append(_checkpoint(checkpoint, best, monitor, time))
     names = [RUN_FILE, CONFIG_FILE, CONFIG_JSON, HISTORY_FILE]
     logs = [path for session in session_folders(run_folder) for path in session.glob("*.log")]
@@ -178,13 +188,18 @@ def file_entries(base: Path, names: list[str], time: float) -> Iterator[Entry]:
         if not path.is_file():
             continue
         if _holds_credential(path):
-            said = f"{name} is not uploaded: it holds what looks like a credential"
-            yield Text(said, time=time)
+            yield _not_uploaded(name, time)
             continue
         yield Artifact(Path(name).name, name, {}, time=time)
 
 
+def _not_uploaded(name: str, time: float) -> Text:
+    return Text(f"{name} is not uploaded: it holds what looks like a credential", time=time)
+
+
 def _holds_credential(path: Path) -> bool:
+    if path.suffix == ".pth":
+        return any(without_credentials(text) != text for text in _checkpoint_texts(path))
     if path.suffix not in _TEXT_SUFFIXES:
         return False
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -193,6 +208,15 @@ def _holds_credential(path: Path) -> bool:
     # A command is stored word by word, the option apart from its value.
     lines = [" ".join(words) for words in _lists_of_words(text)] if path.suffix == ".json" else []
     return any(without_credentials(line) != line for line in lines)
+
+
+def _checkpoint_texts(path: Path) -> Iterator[str]:
+    """Every text in a checkpoint, the whole config among them; nothing is loaded or executed."""
+    with suppress(OSError, ValueError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+        for name in packed.namelist():
+            if name.endswith("data.pkl"):
+                operations = pickletools.genops(packed.read(name))
+                yield from (text for _, text, _ in operations if isinstance(text, str))
 
 
 def _lists_of_words(text: str) -> Iterator[list[str]]:
@@ -211,16 +235,16 @@ def _lists_of_words(text: str) -> Iterator[list[str]]:
 def _best_values(
     best: Mapping[str, Any], monitor: str, record: Mapping[str, Any], time: float
 ) -> Iterator[SingleValue]:
-    seconds = record.get("seconds")
+    seconds = finite(record.get("seconds"))
     values = {
         f"best {monitor}": best.get(monitor),
         "best epoch": best.get("epoch"),
         "epochs": record.get("epochs"),
-        "minutes": seconds / 60 if isinstance(seconds, int | float) else None,
+        "minutes": None if seconds is None else seconds / 60,
     }
     for name, value in values.items():
-        if isinstance(value, int | float):
-            yield SingleValue(name, float(value), time=time)
+        if (number := finite(value)) is not None:
+            yield SingleValue(name, number, time=time)
 
 
 def _checkpoint(path: Path, best: Mapping[str, Any], monitor: str, time: float) -> Artifact:
@@ -237,8 +261,6 @@ def _prefix(monitor: str) -> str:
     return VALIDATION if monitor.startswith(VALIDATION) else ""
 
 
-def _counts_epochs(run_folder: Path) -> bool:
-    """Whether the run is measured in epochs, not in iterations; so unless its config says not."""
+def _in_epochs(run_folder: Path) -> bool:
     path = run_folder / CONFIG_JSON
-    kind = dig(read_object(path), "train_cfg", "type") if path.is_file() else None
-    return not str(kind).endswith("IterBasedTrainLoop")
+    return counts_epochs(read_object(path) if path.is_file() else {})

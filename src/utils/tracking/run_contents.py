@@ -147,7 +147,7 @@ def run_entries(run_folder: Path, here: bool = True) -> list[Entry]:
     sections = {
         **config_sections(config),
         "Run": _run_section(config, record),
-        "Data hashes": dict(record.get("data") or {}),
+        "Data hashes": _mapping(record.get("data")),
         "Environment": environment_section(record.get("environment"), here),
     }
     entries: list[Entry] = [
@@ -176,7 +176,7 @@ def config_sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         name: {key: config[key] for key in keys if key in config}
         for name, keys in _SECTIONS.items()
     }
-    model, losses = _without_losses(config.get("model") or {})
+    model, losses = _without_losses(_mapping(config.get("model")))
     sections["Model"] = {**model, **{k: v for k, v in sections["Model"].items() if k != "model"}}
     sections["Loss"] = losses
     for split in _SPLITS:
@@ -185,7 +185,7 @@ def config_sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             sections["Data"][split] = loader
         if pipeline:
             sections.setdefault("Augmentation", {})[split] = pipeline
-    sections["Hypothesis"] = dict(config.get("hypothesis") or {})
+    sections["Hypothesis"] = _mapping(config.get("hypothesis"))
     shown = {key for keys in _SECTIONS.values() for key in keys} | _ELSEWHERE
     sections["Runtime"] = {
         key: value for key, value in config.items() if key in EFFECTIVE_KEYS - shown
@@ -195,7 +195,7 @@ def config_sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def environment_section(environment: Any, here: bool) -> dict[str, Any]:
     """Versions and machine as recorded, and of a run of this process the allowed variables."""
-    section = dict(environment) if isinstance(environment, Mapping) else {}
+    section = _mapping(environment)
     if here:
         section["variables"] = recorded_environment(os.environ)
     return section
@@ -221,6 +221,11 @@ def clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
     return without_credentials(value) if isinstance(value, str) else value
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A part of a file that should be a dict; empty where it is none."""
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _run_section(config: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

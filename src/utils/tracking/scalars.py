@@ -83,7 +83,7 @@ def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             continue
         try:
             number = float(value)
-        except (TypeError, ValueError):  # an array is no point of a curve
+        except (TypeError, ValueError, OverflowError):  # an array is no point of a curve
             continue
         if math.isfinite(number):
             yield key, number

@@ -27,6 +27,7 @@ LOG_FILE = "log.jsonl"
 Event = dict[str, Any]
 
 _LONGEST_LINE = 256 << 20  # bytes; the SDK writes one line for each time it reports
+_LARGEST_TASK = 256 << 20
 # Deflate reaches 1032. What the SDK writes stays far below; a member that would fill a disk not.
 _MOST_RATIO = 300
 _UNSUSPICIOUS = 64 << 20  # bytes
@@ -177,7 +178,7 @@ class SdkSession:
                     _REMAKE,
                 )
             with stream:
-                task = json.loads(stream.read())
+                task = json.loads(stream.read(_LARGEST_TASK))
         except (ValueError, *_DAMAGE) as error:
             raise UserError(f"{where} is damaged: {error}", _REMAKE) from error
         texts = ("id", "name")

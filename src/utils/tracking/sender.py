@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seglab.utils.tracking.event_stream import BATCH_EVENTS, EventStream, without
-from seglab.utils.tracking.faults import ServerFault, TaskGone
+from seglab.utils.tracking.faults import ServerError, TaskGoneError
 from seglab.utils.tracking.sdk_session import LOG_FILE, METRICS_FILE, Event, SdkSession
 from seglab.utils.tracking.server import Server
 from seglab.utils.tracking.upload_state import UploadState
@@ -33,11 +33,13 @@ _FIELDS = (
     "output_dest",
 )
 #: Those that are added to a task which an agent runs; the rest is what it was queued with.
-_ADDED = ("tags", "hyperparams", "configuration", "execution")
+_ADDED = ("tags", "hyperparams", "configuration")
+#: The SDK's client takes 15 MB at once, and drops what is larger without an error.
+_LARGEST_EVENT = 12 << 20
 
 
 class Sender:
-    """Sends one session. After an `Unreachable`, `pump` may be called again.
+    """Sends one session. After an `UnreachableError`, `pump` may be called again.
 
     Args:
         session: The session.
@@ -54,8 +56,8 @@ class Sender:
         state: UploadState,
         server: Server,
         project: str | None = None,
-        moved: Callable[[int], None] = lambda _: None,
-        tell: Callable[[str], None] = lambda _: None,
+        moved: Callable[[int], object] = lambda _: None,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.session = session
         self.state = state
@@ -64,7 +66,6 @@ class Sender:
         self._moved = moved
         self._tell = tell
         self._found: dict[str, Any] | None = None
-        self._uploaded: dict[str, str] = {}
         self._streams = [
             EventStream(session, name, state, resends=name == METRICS_FILE)
             for name in (METRICS_FILE, LOG_FILE)
@@ -76,8 +77,8 @@ class Sender:
         """Send what is not there yet, as far as the session goes now.
 
         Raises:
-            Unreachable: The server does not answer; what it acknowledged is remembered.
-            ServerFault: It refuses, or the task is gone.
+            UnreachableError: The server does not answer; what it acknowledged is remembered.
+            ServerError: It refuses, or the task is gone.
         """
         if self._found is None:
             self._found = self._find_or_make_task()
@@ -107,14 +108,14 @@ class Sender:
         state, server = self.state, self._server
         if state.task:
             if state.server and state.server != server.url:
-                raise ServerFault(
+                raise ServerError(
                     f"{state.path}: this is task {state.task} on {state.server}, and your "
                     f"settings name {server.url}",
                     "use the settings of that server, or start a new task here with --anew",
                 )
             found = server.task(state.task)
             if found is None:
-                raise TaskGone(
+                raise TaskGoneError(
                     f"task {state.task} is not on {server.url} any more: it was deleted there",
                     "start a new one with --anew",
                 )
@@ -157,8 +158,7 @@ class Sender:
         execution = dict(fields.get("execution") or {})
         execution["artifacts"] = self._artifacts()
         fields["execution"] = execution
-        text = json.dumps(fields, sort_keys=True).replace(self.session.id, "")
-        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        digest = self._digest(fields)
         if digest == self.state.fields:
             return
         self._begin()
@@ -167,6 +167,14 @@ class Sender:
         self._server.edit_task(self.state.task, fields)
         self.state.fields = digest
         self.state.save()
+
+    def _digest(self, fields: dict[str, Any]) -> str:
+        """A digest of fields, without what differs from one writing of a session to the next."""
+        listed = fields["execution"]["artifacts"]
+        same = [{k: v for k, v in item.items() if k != "timestamp"} for item in listed]
+        execution = {**fields["execution"], "artifacts": same}
+        text = json.dumps({**fields, "execution": execution}, sort_keys=True)
+        return hashlib.sha256(text.replace(self.session.id, "").encode()).hexdigest()
 
     @staticmethod
     def _added_to(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
@@ -178,9 +186,10 @@ class Sender:
                 merged[key] = list(dict.fromkeys([*(old or []), *new]))
             elif new is not None:
                 merged[key] = {**(old or {}), **new}
-        ours = {item["key"]: item for item in fields["execution"]["artifacts"]}
-        theirs = {item["key"]: item for item in (there.get("execution") or {}).get("artifacts", [])}
-        merged["execution"]["artifacts"] = [*{**theirs, **ours}.values()]
+        execution = there.get("execution") or {}
+        listed = [*(execution.get("artifacts") or []), *fields["execution"]["artifacts"]]
+        by_name = {_artifact_name(item): item for item in listed}
+        merged["execution"] = {**execution, "artifacts": [*by_name.values()]}
         return merged
 
     # Artifacts.
@@ -224,7 +233,6 @@ class Sender:
                 there = self._server.last_logs(self.state.task, BATCH_EVENTS)
                 batch = without(batch, there)
             stream.note_sending()
-            self._uploaded = {} if stream.grows else self._uploaded
             ready = [ready for event in batch if (ready := self._ready(event)) is not None]
             for refused in self._server.add_events(ready) if ready else []:
                 self._tell(f"the server refused events: {refused}")
@@ -232,7 +240,7 @@ class Sender:
         self._moved(stream.passed())
 
     def _ready(self, event: Event) -> Event | None:
-        """An event as the server's task has it, its files uploaded; None if a file is missing."""
+        """An event as the server's task has it, its files uploaded; None if it cannot be sent."""
         ready = {**event, "task": self.state.task}
         member = self.session.file_of(event)
         if member is not None:
@@ -242,6 +250,10 @@ class Sender:
             ready["url"] = self._upload(member)
         elif event.get("plot_str") and self.session.id in event["plot_str"]:
             ready["plot_str"] = self._with_images(event["plot_str"])
+        if len(ready.get("plot_str") or ready.get("msg") or "") > _LARGEST_EVENT:
+            name = f"{event.get('metric')}/{event.get('variant')}"
+            self._tell(f"left out, too large for the server: {event['type']} {name}")
+            return None
         return ready
 
     def _with_images(self, text: str) -> str:
@@ -258,14 +270,10 @@ class Sender:
         return json.dumps(plot)
 
     def _upload(self, member: str) -> str:
-        """Upload a file of the session, once; returns the link."""
-        link = self._uploaded.get(member)
-        if link is None:
-            target = f"{self._server.files}/{self._renamed(member.removeprefix('data/'))}"
-            with self.session.source.local(member) as path:
-                link = self._server.upload(path, target, self._moved)
-            self._uploaded[member] = link
-        return link
+        """Upload a file of the session; returns the link."""
+        target = f"{self._server.files}/{self._renamed(member.removeprefix('data/'))}"
+        with self.session.source.local(member) as path:
+            return self._server.upload(path, target, self._moved)
 
     def _renamed(self, path: str) -> str:
         """A path with the id of the server's task in place of the session's."""

@@ -10,6 +10,7 @@ Importing this module imports the SDK: only processes that send do so, in the en
 from __future__ import annotations
 
 import io
+import logging
 import math
 import re
 import threading
@@ -24,12 +25,22 @@ from clearml.backend_api.services import events as event_requests
 from clearml.backend_api.services import projects, tasks
 from clearml.backend_api.session import session as _session_module
 from clearml.backend_interface.base import InterfaceBase
+from clearml.storage import callbacks as _storage_callbacks
 from clearml.storage.helper import StorageHelper
 
-from seglab.utils.tracking.faults import AGAIN, TaskGone, Unreachable, http_fault, server_fault
+from seglab.utils.tracking.faults import (
+    AGAIN,
+    ServerError,
+    TaskGoneError,
+    UnreachableError,
+    http_fault,
+    server_fault,
+)
+from seglab.utils.tracking.settings import without_credentials
 
 _T = TypeVar("_T")
 _TICK = 0.1
+_SLOWEST = 30_000  # bytes a second: a slower line is taken for a broken one
 _STATUS_REQUESTS = {
     "completed": "CompletedRequest",
     "failed": "FailedRequest",
@@ -76,7 +87,12 @@ class Deadline:
         return self._at - time.monotonic()
 
 
-class _Session(Session):  # type: ignore[misc]
+def api_address() -> str:
+    """The address of the API that the settings name, without a password in it."""
+    return without_credentials(str(Session.get_api_server_host()))
+
+
+class _Session(Session):
     """The SDK's session with bounds on each step of a request."""
 
     _session_initial_timeout = (4.0, 10.0)
@@ -92,23 +108,31 @@ class Server:
         deadline: When all of them have to be over.
 
     Raises:
-        ServerFault: The server does not let us in.
-        Unreachable: It does not answer.
+        ServerError: The server does not let us in.
+        UnreachableError: It does not answer.
     """
 
     def __init__(self, limits: Limits | None = None, deadline: Deadline | None = None) -> None:
         self._limits = limits or Limits()
         self.deadline = deadline or Deadline()
-        self.url: str = Session.get_api_server_host()
+        self.url = api_address()
         # Trying again is the sender's business: it knows what was acknowledged.
         once = {"total": 0, "connect": 0, "read": 0, "redirect": 2, "status": 0}
         self._session = self._bounded(lambda: _Session(http_retries_config=once))
         # The storage takes its authorisation from here.
         InterfaceBase._set_default_session(self._session)
+        # There is a progress bar already, if anybody looks.
+        _storage_callbacks.tqdm = None
+        logging.getLogger("clearml.storage").setLevel(logging.WARNING)
+        self._storage: Any = None
         self.files: str = str(Session.get_files_server_host()).rstrip("/")
 
     def _bounded(
-        self, call: Callable[[], _T], alive: Callable[[], float] | None = None, where: str = ""
+        self,
+        call: Callable[[], _T],
+        alive: Callable[[], float] | None = None,
+        where: str = "",
+        more: float = 0.0,
     ) -> _T:
         """What a call returns; it is given up when it takes too long.
 
@@ -117,6 +141,7 @@ class Server:
             alive: When it last made progress, as `time.monotonic` counts; without it the whole
                 call has the time of one request.
             where: Whom it calls; the API if not given.
+            more: Seconds that the call may take in addition.
         """
         where = where or self.url
         outcome: list[tuple[bool, Any]] = []
@@ -131,11 +156,11 @@ class Server:
 
         began = time.monotonic()
         threading.Thread(target=work, daemon=True, name="clearml-call").start()
-        limit = self._limits.stall if alive else self._limits.request
+        limit = (self._limits.stall if alive else self._limits.request) + more
         while not done.wait(_TICK):
             since = alive() if alive else began
             if time.monotonic() - since > limit or self.deadline.left <= 0:
-                raise Unreachable(f"{where} does not answer", AGAIN)
+                raise UnreachableError(f"{where} does not answer", AGAIN)
         good, value = outcome[0]
         if good:
             return value  # type: ignore[no-any-return]
@@ -143,9 +168,9 @@ class Server:
             raise value
         raise server_fault(value, where) from value
 
-    def _ask(self, request: Any) -> Any:
-        """The answer to an API request."""
-        result = self._bounded(lambda: self._session.send(request))
+    def _ask(self, request: Any, size: int = 0) -> Any:
+        """The answer to an API request, of so many bytes."""
+        result = self._bounded(lambda: self._session.send(request), more=size / _SLOWEST)
         if not result.ok():
             raise http_fault(result.meta.result_code, str(result.meta.result_msg), self.url)
         return result
@@ -156,7 +181,7 @@ class Server:
         """The fields of a task; None if the server has no such task."""
         try:
             answer = self._ask(tasks.GetByIdRequest(task=task))
-        except TaskGone:
+        except TaskGoneError:
             return None
         found: dict[str, Any] = answer.response.task.to_dict()
         return found
@@ -207,7 +232,9 @@ class Server:
         Returns:
             What the server says about events that it refused.
         """
-        answer = self._ask(event_requests.AddBatchRequest(requests=list(map(dict, events))))
+        size = sum(200 + len(event.get("plot_str") or event.get("msg") or "") for event in events)
+        request = event_requests.AddBatchRequest(requests=list(map(dict, events)))
+        answer = self._ask(request, size)
         data = answer.response_data or {}
         if not data.get("errors"):
             return []
@@ -221,7 +248,7 @@ class Server:
         )
         return list((self._ask(request).response_data or {}).get("events") or [])
 
-    def upload(self, path: Path, url: str, moved: Callable[[int], None]) -> str:
+    def upload(self, path: Path, url: str, moved: Callable[[int], object]) -> str:
         """Upload a file, and make sure that the storage took it.
 
         Args:
@@ -235,10 +262,12 @@ class Server:
         with _Watched(path, moved) as stream:
 
             def send() -> str:
-                helper = StorageHelper.get(url, retries=1)
-                if helper is None:
-                    raise ValueError(f"no storage for {url}")
-                return str(helper.upload_from_stream(stream, url, retries=1))
+                # The SDK keeps one for each thread; one for all keeps its connection.
+                self._storage = self._storage or StorageHelper.get(url, retries=1)
+                if self._storage is None:
+                    fix = "see api.files_server in your clearml.conf, and its credentials"
+                    raise ServerError(f"{self.files} cannot be used as a file server", fix)
+                return str(self._storage.upload_from_stream(stream, url, retries=1))
 
             return self._bounded(send, alive=lambda: stream.last, where=self.files)
 
@@ -246,7 +275,7 @@ class Server:
 class _Watched(io.FileIO):
     """A file that says when it is read."""
 
-    def __init__(self, path: Path, moved: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, moved: Callable[[int], object]) -> None:
         super().__init__(path, "rb")
         self._moved = moved
         self.last = time.monotonic()

@@ -21,7 +21,7 @@ from typing import ParamSpec
 from seglab.utils.result_files import TRACKING_FOLDER
 from seglab.utils.tracking.journal import End, Entry, Journal
 from seglab.utils.tracking.live import ALL_SENT, REST_LATER
-from seglab.utils.tracking.mode import UPLOAD_COMMAND, Mode
+from seglab.utils.tracking.mode import Mode, upload_command
 from seglab.utils.tracking.settings import child_environment
 from seglab.utils.tracking.upload_state import UPLOAD_FILE, UploadState
 from seglab.utils.tracking.writer import SESSION_ZIP
@@ -33,13 +33,15 @@ _P = ParamSpec("_P")
 _log = logging.getLogger(__name__)
 
 
-def _never_fails(method: Callable[_P, None]) -> Callable[_P, None]:
+def never_fails(method: Callable[_P, None]) -> Callable[_P, None]:
     """Turn any error of tracking into a warning: no run fails because of it."""
 
     @functools.wraps(method)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(*args, **kwargs)
+        except BrokenPipeError:  # nobody reads what is said (`| head`); no fault of tracking
+            return
         except Exception as error:  # tracking is a guest in the run
             _log.warning("tracking: %s: %s; the run goes on", type(error).__name__, error)
 
@@ -73,7 +75,7 @@ class Tracker:
         """Whether anything is tracked."""
         return self.mode.kind != "off"
 
-    @_never_fails
+    @never_fails
     def begin(self, entries: Callable[[], list[Entry]]) -> None:
         """Open the journal, and start to send it where there is a server.
 
@@ -87,13 +89,13 @@ class Tracker:
         if self.mode.kind == "online":
             self._live = self._start_child("live")
 
-    @_never_fails
+    @never_fails
     def add(self, entries: Callable[[], list[Entry]]) -> None:
         """Append entries; does nothing before `begin`."""
         if self._journal is not None:
             self._journal.add(*entries())
 
-    @_never_fails
+    @never_fails
     def end(self, status: str, show: Callable[[str], None] = print) -> None:
         """Close the journal, have its session written or sent, and say where it is.
 
@@ -115,6 +117,9 @@ class Tracker:
                 f"{self._log_file}"
             )
             return
+        except KeyboardInterrupt:
+            show(f"tracking: not waited for; it goes on by itself, see {self._log_file}")
+            raise
         show(self._outcome(code, time.perf_counter() - began))
 
     def _finish(self, deadline: float) -> int:
@@ -137,8 +142,8 @@ class Tracker:
 
     def _outcome(self, code: int, seconds: float) -> str:
         """What became of the session, in a line."""
-        later = f"{UPLOAD_COMMAND} {self.base}"
-        if code == REST_LATER:
+        later = upload_command(self.base)
+        if self._live is not None and code == REST_LATER:
             return (
                 f"tracking: {self.mode.server} did not take everything; the session is complete "
                 f"on disk, send the rest later with: {later}"

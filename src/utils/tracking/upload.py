@@ -141,7 +141,9 @@ def _tracking_folders(run: Path) -> list[Path]:
         UserError: The folder holds no run and no test, or nothing to send.
     """
     tests = sorted(path.parent for path in run.glob(f"test_*/{METRICS_FILE}"))
-    tests += sorted(path.parents[1] for path in run.glob(f"test_*/{TRACKING_FOLDER}/{JOURNAL_FILE}"))
+    tests += sorted(
+        path.parents[1] for path in run.glob(f"test_*/{TRACKING_FOLDER}/{JOURNAL_FILE}")
+    )
     folders = []
     try:
         if not (run / TRACKING_FOLDER / JOURNAL_FILE).is_file():

@@ -1,4 +1,4 @@
-"""Sends sessions that `upload` has checked: `python -m seglab.utils.tracking.upload_worker JOBS`."""
+"""Sends sessions that `upload` has checked: `-m seglab.utils.tracking.upload_worker JOBS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
 from seglab.utils.script import run_tool
-from seglab.utils.tracking.faults import TaskGone
+from seglab.utils.tracking.faults import TaskGoneError
 from seglab.utils.tracking.sdk_session import SdkSession
 from seglab.utils.tracking.upload import Job
 from seglab.utils.tracking.upload_state import UploadState
@@ -32,7 +32,7 @@ def send_job(job: Job, server: Server, say: Callable[[str], None] = print) -> No
         say: Is given the lines for the user.
 
     Raises:
-        ServerFault: The server does not answer or refuses; what it has is remembered.
+        ServerError: The server does not answer or refuses; what it has is remembered.
     """
     from seglab.utils.tracking.sender import Sender
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for job in jobs:
         try:
             send_job(job, server)
-        except TaskGone as error:  # the others may be there
+        except TaskGoneError as error:  # the others may be there
             print(f"error: {job.label}: {error}", file=sys.stderr)
             code = error.exit_code
         except UserError as error:

@@ -37,7 +37,7 @@ from types import FrameType
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import write_json
 from seglab.utils.script import run_tool
-from seglab.utils.tracking.journal import JOURNAL_FILE, JournalTail, Start, iterate_journal
+from seglab.utils.tracking.journal import JOURNAL_FILE, JournalTail, Start
 from seglab.utils.tracking.session import Session
 from seglab.utils.tracking.settings import OFFLINE_SETTINGS, SESSION_FOLDER, child_environment
 
@@ -124,8 +124,8 @@ def follow(folder: Path) -> None:
         session: Session | None = None
         while True:
             last = stop.seen or os.getppid() != parent  # before reading: nothing is left out
-            if session is None and (folder / JOURNAL_FILE).is_file():
-                session = Session(folder.parent, _last_start(folder))
+            if session is None and (start := _find_start(folder)) is not None:
+                session = Session(folder.parent, start)
             if session is not None:
                 before = tail.lines
                 for entry in tail.iterate_new():
@@ -179,14 +179,23 @@ class _StopSignal:
         self.seen = True
 
 
-def _last_start(folder: Path) -> Start:
-    """The last `Start` of a journal, which holds for the whole of it."""
+def _find_start(folder: Path) -> Start | None:
+    """The last `Start` of a journal, which holds for the whole of it; None if there is none yet."""
     found = None
-    for entry in iterate_journal(folder):
+    for entry in JournalTail(folder).iterate_new():
         found = entry if isinstance(entry, Start) else found
-    if found is None:
-        raise UserError(f"{folder / JOURNAL_FILE} does not say which run it is of", "track it anew")
     return found
+
+
+def _last_start(folder: Path) -> Start:
+    """As `_find_start`, where there has to be one."""
+    start = _find_start(folder)
+    if start is None:
+        raise UserError(
+            f"{folder / JOURNAL_FILE} does not say of which run it is, or is not there",
+            "give the folder of a tracked run",
+        )
+    return start
 
 
 def _describe(folder: Path, session: Session, state: str, lines: int) -> None:

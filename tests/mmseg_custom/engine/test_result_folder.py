@@ -94,3 +94,15 @@ def test_failing_leaves_what_was_there(tmp_path: Path) -> None:
             raise RuntimeError
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == before
     assert not (tmp_path / "new").exists()
+
+
+def test_what_was_tracked_of_earlier_results_goes_with_them(tmp_path: Path) -> None:
+    for name in ("out", "run"):
+        put(tmp_path / name)
+        (tmp_path / name / "tracking").mkdir()
+    (tmp_path / "run" / "run.json").touch()  # the tracking is the training's there
+    for name in ("out", "run"):
+        with staged_results(tmp_path / name) as stage:
+            (stage / "test_metrics.json").write_text("{}")
+    assert not (tmp_path / "out" / "tracking").exists()
+    assert (tmp_path / "run" / "tracking").is_dir()

@@ -54,6 +54,7 @@ def test_what_is_no_number_is_left_out(backend: SeglabClearMLBackend, tmp_path: 
     backend.add_scalars(
         {"a": math.nan, "b": math.inf, "c": "word", "d": np.zeros(3), "e": None, "f": 1}, step=1
     )
+    backend.add_scalars({"g": 10**400, "h": torch.zeros(2)}, step=1)
     assert points(tmp_path / "tracking") == {("f", "f", 1): 1.0}
 
 
@@ -115,3 +116,13 @@ def test_an_epoch_reaches_ours_among_other_backends(
 
     track_epoch(Visualizer(), {"loss": 1.5}, 2)
     assert points(tmp_path / "tracking") == {("epoch/loss", "loss", 2): 1.5}
+
+
+def test_what_cannot_be_recorded_is_a_warning(
+    backend: SeglabClearMLBackend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.add_image("heat", np.zeros((4, 4, 3)), step=1)  # not uint8: Pillow refuses it
+    backend.add_scalars({5: 1.0}, step=1)  # type: ignore[dict-item]
+    backend.add_scalar("loss", 1.0, step=2)
+    assert caplog.text.count("the run goes on") == 2
+    assert points(tmp_path / "tracking") == {("loss", "loss", 2): 1.0}

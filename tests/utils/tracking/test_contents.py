@@ -279,12 +279,53 @@ def test_a_run_measured_in_iterations(light: Path) -> None:
     found = points(history_entries(light))
     assert found["val", "mDice", 288].value == 88.0526427216772  # epoch 12 ended there
     assert ("val", "mDice", 12) not in found
-    # Where mmengine's own record is there, its steps hold: they depend on a setting.
+    # mmengine's logger, set to count epochs, calls every validation the 0th.
     logs = light / "20261122_211549" / "vis_data"
     logs.mkdir(parents=True)
-    (logs / "20261122_211549.json").write_text('{"val/mDice": 88.0, "step": 12}\n')
-    found = points(history_entries(light))
-    assert found["val", "mDice", 12].value == 88.0 and ("val", "mDice", 288) not in found
+    lines = '{"val/mDice": 88.0, "step": 0}\n{"val/mDice": 88.0, "time": 0.5, "step": 288}\n'
+    (logs / "20261122_211549.json").write_text(lines)
+    with_log = points(history_entries(light))
+    assert with_log.keys() - found.keys() == {("val", "time", 288)}
+    assert with_log["val", "mDice", 288].value == found["val", "mDice", 288].value
+
+
+def test_a_checkpoint_that_holds_a_credential_stays_here(trained: Path, tmp_path: Path) -> None:
+    import torch
+
+    run = shutil.copytree(trained, tmp_path / "run")
+    (checkpoint,) = run.glob("best_*.pth")
+    assert "best checkpoint" in {a.name for a in of(Artifact, training_results(run))}
+    content = torch.load(checkpoint, weights_only=False)
+    content["meta"]["cfg"] += "\ndata_root = 'https://me:topsecret@example.org/pets'\n"
+    torch.save(content, checkpoint)
+    entries = training_results(run)
+    assert "best checkpoint" not in {a.name for a in of(Artifact, entries)}
+    assert any(checkpoint.name in text.text for text in of(Text, entries))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("run.json", "data", "no dict"),
+        ("run.json", "seconds", 10**400),
+        ("run.json", "epochs", 10**400),
+        ("config.json", "model", [1]),
+        ("config.json", "hypothesis", []),
+    ],
+)
+def test_a_value_of_the_wrong_kind_stops_nothing(
+    name: str, key: str, value: Any, light: Path
+) -> None:
+    change(light / name, lambda content: content.update({key: value}))
+    journal_of_run(light, light / "tracking")
+    assert is_finished(read_journal(light / "tracking"))
+
+
+def test_an_odd_line_of_the_history_stops_nothing(light: Path) -> None:
+    whole = points(history_entries(light))
+    with (light / "history.jsonl").open("a") as stream:
+        stream.write('{"epoch": [13], "iter": {}, "val/mDice": 1.0}\n')
+    assert points(history_entries(light)).keys() == whole.keys()
 
 
 def test_the_journal_of_a_test(light: Path) -> None:

@@ -66,13 +66,11 @@ def test_an_entry_is_stamped_with_the_time_of_its_making():
     assert before <= Text("x").time <= time.time()
 
 
-def test_numbers_of_numpy_and_torch_are_plain_numbers(folder):
-    import torch
-
+def test_numbers_of_numpy_are_plain_numbers(folder):
     add(
         folder,
         Scalar("a", "a", np.float32(0.5), np.int64(3), time=1),
-        Scalar("b", "b", torch.tensor(0.25), 4, time=2),
+        Scalar("b", "b", np.array(0.25), 4, time=2),
         Table("t", "s", 0, ("n",), ((np.float64(2.5),),), time=3),
     )
     assert read_journal(folder) == [

@@ -36,7 +36,11 @@ def no_check(monkeypatch):
         ("offline", KEYS, Mode("offline", "--tracking offline")),
         (None, {"SEGLAB_TRACKING": "off", **KEYS}, Mode("off", "SEGLAB_TRACKING=off")),
         (None, {"SEGLAB_TRACKING": " Offline "}, Mode("offline", "SEGLAB_TRACKING=offline")),
-        (None, {"CLEARML_OFFLINE_MODE": "1", **KEYS}, Mode("offline", "CLEARML_OFFLINE_MODE is set")),
+        (
+            None,
+            {"CLEARML_OFFLINE_MODE": "1", **KEYS},
+            Mode("offline", "CLEARML_OFFLINE_MODE is set"),
+        ),
         (None, {}, Mode("offline", "no ClearML credentials")),
         (None, {"CLEARML_OFFLINE_MODE": "0"}, Mode("offline", "no ClearML credentials")),
         (None, {"CLEARML_API_ACCESS_KEY": "key"}, Mode("offline", "no ClearML credentials")),
@@ -58,6 +62,7 @@ def test_the_line_says_what_to_do_later() -> None:
         "tracking: offline (--tracking offline); send later with: "
         "seglab upload-results-to-clearml --run experiments/h1/1"
     )
+    assert Mode("offline", "why").line("my runs/1").endswith("--run 'my runs/1'")
     assert Mode("off", "--tracking off").line() == "tracking: off (--tracking off)"
 
 
@@ -81,8 +86,7 @@ def test_a_settings_file_with_and_without_credentials(text, expected, tmp_path, 
 
 
 def test_a_server_that_lets_us_in(stand_in, clearml_environment) -> None:
-    for option in (None, "online"):
-        assert decide_mode(option, clearml_environment) == Mode("online", stand_in.url, stand_in.url)
+    assert decide_mode(None, clearml_environment) == Mode("online", stand_in.url, stand_in.url)
     assert set(stand_in.requests) == {"auth.login"}
 
 
@@ -92,7 +96,7 @@ def test_credentials_of_a_settings_file(stand_in, clearml_environment, tmp_path)
         f'api {{ api_server: "{stand_in.url}", web_server: "{stand_in.url}"\n'
         'credentials { access_key: "STANDINACCESSKEY", secret_key: "stand-in-secret-key" } }'
     )
-    assert decide_mode(None, environment).kind == "online"
+    assert decide_mode("online", environment).kind == "online"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,13 @@ def test_a_server_that_is_not_there(variables, reason, clearml_environment) -> N
     assert decided.kind == "offline"
     assert reason in decided.reason
     assert "\n" not in decided.line()
+
+
+def test_a_certificate_that_is_not_accepted(stand_in, clearml_environment) -> None:
+    # The SDK tries such a server for ever.
+    address = stand_in.url.replace("http:", "https:")
+    decided = decide_mode(None, {**clearml_environment, "CLEARML_API_HOST": address})
+    assert decided == Mode("offline", f"the certificate of {address} is not accepted", address)
 
 
 def test_a_server_that_fails(stand_in, clearml_environment) -> None:

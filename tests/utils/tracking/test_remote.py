@@ -7,7 +7,7 @@ import pytest
 
 from seglab.utils.errors import UserError
 from seglab.utils.tracking.journal import Start
-from seglab.utils.tracking.remote import ENTRY, enqueue_training
+from seglab.utils.tracking.remote import ENTRY, _arguments_there, _is_pushed, enqueue_training
 
 START = Start("project", "H1 20260102", "training", ("seglab", "H1"), "a comment")
 
@@ -44,7 +44,14 @@ def enqueue(checkout, clearml_environment):
 
     def run(queue="default", config=None, arguments=None, **options):
         config = config or checkout / "configs" / "h1.py"
-        arguments = arguments or ["--config", str(config), "--queue", queue, "--seed", "1"]
+        arguments = arguments or [
+            "--config",
+            str(config),
+            "--queue",
+            queue,
+            "--cfg-options",
+            "a=1 2",
+        ]
         options = {"environ": clearml_environment, "root": checkout, **options}
         return enqueue_training(queue, config, arguments, START, **options)
 
@@ -52,32 +59,38 @@ def enqueue(checkout, clearml_environment):
 
 
 def test_the_task_waits_with_everything_the_agent_needs(enqueue, stand_in, checkout) -> None:
+    (checkout / "configs" / "h1.py").write_text("a = 3\n")
+    git(checkout, "commit", "-qam", "not pushed")
     (checkout / "configs" / "h1.py").write_text("a = 2\n")
     said = []
     queued = enqueue(warn=said.append)
     (task,) = stand_in.tasks.values()
     assert stand_in.queues["default"] == [queued.task] == [task["id"]]
     assert (task["status"], task["name"], task["comment"]) == ("queued", START.name, "a comment")
-    assert task["tags"] == ["seglab", "H1"]
+    assert set(task["tags"]) == {"seglab", "H1"}
     script = task["script"]
-    assert script["entry_point"] == f"{ENTRY} train --config configs/h1.py --seed 1"
+    assert script["entry_point"] == f"{ENTRY} train --config configs/h1.py --cfg-options 'a=1 2'"
     assert script["working_dir"] == "."
     assert script["version_num"] == git(checkout, "rev-parse", "HEAD")
     assert script["branch"] == "main"
     assert script["repository"].endswith("/remote")
     assert "+a = 2" in script["diff"]
     assert task["id"] in queued.url
-    assert said == []
+    assert "unless you push it" in "".join(said)
     assert not stand_in.scalars(queued.task)
 
 
-def test_options_with_an_equals_sign(enqueue, stand_in, checkout) -> None:
-    config = checkout / "configs" / "h1.py"
-    arguments = [f"--config={config}", "--queue=default", "--cfg-options", "a.b=1 2"]
-    enqueue(arguments=arguments)
-    (task,) = stand_in.tasks.values()
-    expected = f"{ENTRY} train --config configs/h1.py --cfg-options 'a.b=1 2'"
-    assert task["script"]["entry_point"] == expected
+def test_options_with_an_equals_sign() -> None:
+    arguments = ["--config=/here/h1.py", "--queue=default", "--cfg-options", "a.b=1 2"]
+    expected = ["--config", "configs/h1.py", "--cfg-options", "a.b=1 2"]
+    assert _arguments_there(arguments, "configs/h1.py") == expected
+
+
+def test_a_commit_that_the_remote_has(checkout) -> None:
+    commit = git(checkout, "rev-parse", "HEAD")
+    assert _is_pushed(commit, checkout)
+    git(checkout, "commit", "-qm", "more", "--allow-empty")
+    assert not _is_pushed(git(checkout, "rev-parse", "HEAD"), checkout)
 
 
 def test_an_unknown_queue(enqueue, stand_in) -> None:
@@ -85,15 +98,6 @@ def test_an_unknown_queue(enqueue, stand_in) -> None:
     with pytest.raises(UserError, match=r"no such queue \(there are: default, gpu\)"):
         enqueue("gpus")
     assert not stand_in.tasks
-
-
-def test_a_commit_that_was_not_pushed(enqueue, stand_in, checkout) -> None:
-    (checkout / "configs" / "h1.py").write_text("a = 3\n")
-    git(checkout, "commit", "-qam", "two")
-    said = []
-    enqueue(warn=said.append)
-    assert len(stand_in.tasks) == 1
-    assert "unless you push it" in said[0]
 
 
 def test_a_config_outside_the_checkout(enqueue, stand_in, tmp_path) -> None:

@@ -226,10 +226,10 @@ def test_what_is_no_secret_stays(text):
 
 @pytest.mark.parametrize("unit", ["a.b-", "--x", "--token", "token ", "http", "a" * 50, "- ", '"'])
 def test_long_texts_take_no_longer_than_they_are(unit):
-    text = (unit * 300_000)[:300_000]
+    text = (unit * 100_000)[:100_000]
     began = time.perf_counter()
     without_credentials(text)
-    assert time.perf_counter() - began < 3  # seconds; trying again at each place takes minutes
+    assert time.perf_counter() - began < 2  # seconds; trying again at each place takes minutes
 
 
 @pytest.mark.parametrize("name", ["password", "db.password", "API_KEY", "accessToken", "hf-token"])

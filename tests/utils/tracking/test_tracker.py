@@ -127,3 +127,43 @@ def _script(folder: Path, body: str) -> str:
     path.chmod(0o755)
     assert os.access(path, os.X_OK)
     return str(path)
+
+
+def test_ctrl_c_while_waiting_says_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracker_module.sys, "executable", _script(tmp_path, "sys.exit(0)"))
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    said: list[str] = []
+    tracker = Tracker(tmp_path / "run", OFFLINE)
+    tracker.begin(lambda: [START])
+    with pytest.raises(KeyboardInterrupt):
+        tracker.end("finished", said.append)
+    assert "goes on by itself" in said[0]
+
+
+def test_the_command_it_names_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module.sys, "executable", _script(tmp_path, "sys.exit(3)"))
+    said: list[str] = []
+    tracker = Tracker(tmp_path / "my run", OFFLINE)
+    tracker.begin(lambda: [START])
+    tracker.end("finished", said.append)
+    assert said[0].endswith(f"--run '{tmp_path / 'my run'}'")
+
+
+def test_a_reader_that_went_away_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(line: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(tracker_module.sys, "executable", _script(tmp_path, "sys.exit(0)"))
+    tracker = Tracker(tmp_path / "run", OFFLINE)
+    tracker.begin(lambda: [START])
+    tracker.end("finished", gone)
+    assert caplog.text == ""

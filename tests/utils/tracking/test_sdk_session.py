@@ -1,0 +1,87 @@
+"""Sessions that are not whole, or not to be trusted."""
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from foreign_session import rewrite
+
+from seglab.utils.errors import UserError
+from seglab.utils.tracking.sdk_session import SdkSession
+from seglab.utils.tracking.session_summary import summarise
+
+
+def link(archive: zipfile.ZipFile) -> None:
+    member = zipfile.ZipInfo("data/link")
+    member.external_attr = 0o120777 << 16
+    archive.writestr(member, "/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (lambda archive: archive.writestr("../outside", "x"), "'../outside' leads out"),
+        (lambda archive: archive.writestr("/etc/cron.d/x", "x"), "leads out"),
+        (lambda archive: archive.writestr("C:\\x", "x"), "leads out"),
+        (lambda archive: archive.writestr("data\\..\\..\\x", "x"), "leads out"),
+        (link, "'data/link' is a link"),
+        (lambda archive: archive.writestr("data/bomb", bytes(70 << 20)), "zip bomb"),
+    ],
+)
+def test_a_zip_that_is_a_trap(add, message, foreign_zip, tmp_path) -> None:
+    path = Path(shutil.copy(foreign_zip, tmp_path))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        add(archive)
+    with pytest.raises(UserError, match=re.escape(message)):
+        SdkSession(path)
+
+
+def test_a_zip_that_was_cut_off(foreign_zip, tmp_path) -> None:
+    path = tmp_path / "cut.zip"
+    path.write_bytes(foreign_zip.read_bytes()[:20_000])
+    with pytest.raises(UserError, match="cut.zip is no whole zip"):
+        SdkSession(path)
+
+
+def test_a_zip_whose_content_is_damaged(foreign_zip, tmp_path) -> None:
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(rewrite(foreign_zip, path)) as archive:
+        start = archive.getinfo("metrics.jsonl").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 5000 : start + 5010] = b"X" * 10
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="metrics.jsonl, line 1"):
+        summarise(SdkSession(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics_jsonl": lambda c: c[:-40]}, "metrics.jsonl breaks off in the middle of line"),
+        ({"metrics_jsonl": lambda c: b"{}\n" + c}, "line 1 is not what ClearML writes"),
+        ({"metrics_jsonl": lambda c: b"nonsense\n" + c}, "line 1 is no JSON"),
+        ({"metrics_jsonl": lambda c: b'[{"task": 3}]\n' + c}, "line 1 is not what"),
+        ({"task_json": lambda c: c[:-40]}, "task.json is damaged"),
+        ({"task_json": lambda c: b"[]"}, "task.json is not what ClearML writes"),
+        ({"task_json": lambda c: b"[" * 100_000}, "task.json is damaged"),
+        ({"task_json": lambda c: c.replace(b"/weights.pth", b"/gone.pth")}, "artifact weights is"),
+        (
+            {"task_json": lambda c: c.replace(b'"execution"', b'"execution": 3, "x"')},
+            "execution is",
+        ),
+    ],
+)
+def test_a_session_that_is_half_written(changes, message, foreign_zip, tmp_path) -> None:
+    path = rewrite(foreign_zip, tmp_path / "half.zip", **changes)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        summarise(SdkSession(path))
+    assert "half.zip" in str(caught.value)
+
+
+def test_a_folder_without_a_task(tmp_path) -> None:
+    with pytest.raises(UserError, match="holds no task.json"):
+        SdkSession(tmp_path)
+    with pytest.raises(UserError, match="does not exist"):
+        SdkSession(tmp_path / "nothing")
