@@ -97,6 +97,50 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def draw_pets(root: Path, per_breed: int = 9, size: tuple[int, int] = (80, 64)) -> None:
+    """Write a data set in the layout of Oxford-IIIT Pet: two breeds of cats, one of dogs.
+
+    A bright (cat) or dark (dog) rectangle with a border of two pixels on noise; a third of each
+    breed is test. `size` is (width, height).
+    """
+    random = np.random.default_rng(0)
+    lines: dict[str, list[str]] = {"trainval": [], "test": []}
+    for folder in ("images", "annotations/trimaps"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for breed, row in (("Abyssinian", "1 1 1"), ("Bengal", "6 1 2"), ("beagle", "5 2 1")):
+        for index in range(1, per_breed + 1):
+            image = random.integers(90, 160, (size[1], size[0], 3), dtype=np.uint8)
+            trimap = np.full((size[1], size[0]), 2, np.uint8)
+            left, top = (int(random.integers(4, side // 3)) for side in size)
+            trimap[top - 2 : top + size[1] // 2 + 2, left - 2 : left + size[0] // 2 + 2] = 3
+            trimap[top : top + size[1] // 2, left : left + size[0] // 2] = 1
+            image[trimap == 1] = 250 if row[2] == "1" else 10
+            name = f"{breed}_{index}"
+            Image.fromarray(image).save(root / "images" / f"{name}.jpg", quality=95)
+            Image.fromarray(trimap).save(root / "annotations" / "trimaps" / f"{name}.png")
+            lines["test" if index % 3 == 0 else "trainval"].append(f"{name} {row}")
+    for name, listed in lines.items():
+        (root / "annotations" / f"{name}.txt").write_text("".join(f"{x}\n" for x in listed))
+    everything = ["#Image CLASS-ID SPECIES BREED ID", *lines["trainval"], *lines["test"]]
+    (root / "annotations" / "list.txt").write_text("".join(f"{x}\n" for x in everything))
+
+
+@pytest.fixture(scope="session")
+def tiny_pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """15 / 3 / 9 images of 80x64 in the layout of Oxford-IIIT Pet. Do not change it."""
+    root = tmp_path_factory.mktemp("tiny_pets")
+    draw_pets(root)
+    return root
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """A data set in the layout of Oxford-IIIT Pet to be spoiled: 9 / 3 / 6 small images."""
+    root = tmp_path / "pets"
+    draw_pets(root, per_breed=6, size=(24, 18))
+    return root
+
+
 @pytest.fixture(scope="session")
 def tiny_config_text(tiny_data: Path) -> str:
     """A config of a very small network on `tiny_data`: two epochs of three steps."""

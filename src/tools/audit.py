@@ -21,7 +21,7 @@ from seglab.utils.script import new_parser
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from seglab.data.preflight.folders import SplitFolder
+    from seglab.data.preflight.split_folder import SplitFolder
 
 EXAMPLES = """\
   python src/tools/audit.py --config configs/lite_fpn_effnetlite2_256x256.py
@@ -130,6 +130,7 @@ def trained_folder(config: Config, split: str) -> SplitFolder:
         UserError: It trains on another split, or on something else than one plain folder.
     """
     from seglab.data.preflight.folders import find_folders
+    from seglab.data.preflight.pet_folder import PetFolder
     from seglab.utils.errors import UserError
 
     found, _ = find_folders(config, "train")
@@ -140,6 +141,11 @@ def trained_folder(config: Config, split: str) -> SplitFolder:
             "only masks that are trained on can be predicted out of fold",
         )
     (folder,) = found
+    if isinstance(folder, PetFolder):
+        raise UserError(
+            "the audit judges folders of masks; the config trains on trimaps of Oxford-IIIT Pet",
+            "audit a config with MaskFolderDataset",
+        )
     faults = [
         f"train_dataloader.dataset.{key}"
         for key, stands in (

@@ -14,11 +14,16 @@ from seglab.utils.io_utils import sha256_file, to_plain
 
 
 class SampleFiles(NamedTuple):
-    """The files of one sample, under its path relative to the split."""
+    """The files of one sample, under its path relative to the split.
+
+    `reading` says how the label's values become classes, where they are not the classes
+    themselves: the same file read in another way is another label.
+    """
 
     sample_id: str
     image: Path
     label: Path
+    reading: str = ""
 
 
 def hash_samples(samples: Iterable[SampleFiles]) -> dict[str, dict[str, str | None]]:
@@ -29,12 +34,13 @@ def hash_samples(samples: Iterable[SampleFiles]) -> dict[str, dict[str, str | No
 
     Returns:
         Sample id -> {"image": SHA-256, "label": SHA-256}, sorted by id; None for a file that is
-        not there.
+        not there. A label with a `reading` has the SHA-256 of the file's SHA-256, a space and the
+        reading.
     """
     listed = sorted(samples)
     bar = tqdm(listed, desc="hashing the split", unit="image", leave=False, delay=1.0)
     return {
-        sample.sample_id: {"image": _digest(sample.image), "label": _digest(sample.label)}
+        sample.sample_id: {"image": _digest(sample.image), "label": _label_digest(sample)}
         for sample in bar
     }
 
@@ -72,6 +78,13 @@ def json_sha256(value: Any, compact: bool = True) -> str:
 
 def _digest(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
+
+
+def _label_digest(sample: SampleFiles) -> str | None:
+    digest = _digest(sample.label)
+    if digest is None or not sample.reading:
+        return digest
+    return hashlib.sha256(f"{digest} {sample.reading}".encode()).hexdigest()
 
 
 def _combine(files: Mapping[str, Mapping[str, str | None]], kind: str) -> str:

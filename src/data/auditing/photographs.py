@@ -10,7 +10,7 @@ from seglab.data.exploration.duplicates import Duplicates, DuplicateSearch, mask
 from seglab.data.exploration.listing import Sample
 from seglab.data.exploration.measure import SampleFacts, measure_image
 from seglab.data.preflight.decode import decode_pixels
-from seglab.data.preflight.folders import SplitFolder
+from seglab.data.preflight.split_folder import SplitFolder
 
 
 def list_samples(folder: SplitFolder) -> list[Sample]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seglab.data.preflight.folders import SplitFolder, list_files
+from seglab.data.preflight.split_folder import SplitFolder, list_files
 from seglab.utils.errors import UserError
 from seglab.utils.paths import IMAGE_SUFFIXES
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from seglab.data.exploration.listing import raise_all
 from seglab.data.preflight.decode import read_mask
-from seglab.data.preflight.folders import SplitFolder
+from seglab.data.preflight.split_folder import SplitFolder
 from seglab.utils.errors import UserError
 
 

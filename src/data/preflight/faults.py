@@ -163,6 +163,37 @@ _DATA_FAULTS = (
         "such as JPEG smear them), or add the missing classes to metainfo",
     ),
     FindingKind(
+        "missing-list",
+        "fault",
+        "the list {list} does not exist",
+        "unpack annotations.tar.gz again: see seglab prepare-oxford-pet --help",
+    ),
+    FindingKind(
+        "pet-lists",
+        "fault",
+        "lists of {folder} that are damaged or disagree ({count}): {shown}",
+        "unpack annotations.tar.gz again, or mend the lines named",
+    ),
+    FindingKind(
+        "listed-not-there",
+        "fault",
+        "{split} split: images that are listed but not there ({count}): {shown}",
+        "unpack images.tar.gz again into {folder}, or take the images out of all lists",
+    ),
+    FindingKind(
+        "pet-options",
+        "fault",
+        "{split} split: options of OxfordPetDataset that do not work ({count}): {shown}",
+        "correct them in {split}_dataloader.dataset",
+    ),
+    FindingKind(
+        "trimap-value",
+        "fault",
+        "{split} split: trimaps with values other than 1 animal, 2 background, 3 border "
+        "({count}): {shown}",
+        "unpack annotations.tar.gz again; masks of classes belong into a MaskFolderDataset",
+    ),
+    FindingKind(
         "image-in-two-splits",
         "fault",
         "the same image (equal pixels) is in both {split} and {other} ({count}): {shown}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seglab.data.preflight.decode import MAX_MEGAPIXELS, FileFacts
 from seglab.data.preflight.faults import Finding, make_finding
-from seglab.data.preflight.folders import SplitFolder, list_files
+from seglab.data.preflight.split_folder import SplitFolder
 
 # Pillow's modes that are no masks; everything else but L is colour of some kind.
 _MASK_MODE_CODES = {
@@ -59,10 +59,10 @@ class SplitFiles:
 def list_split(folder: SplitFolder, facts: Mapping[Path, FileFacts]) -> SplitFiles:
     """Pair the images of `folder` with their masks; `facts` may be filled later."""
     images = folder.list_images()
-    masks = {path for path in folder.masks.rglob("*") if path.name.endswith(folder.mask_suffix)}
+    masks = set(folder.all_masks())
     pairs = {image: folder.mask_of(image) for image in images}
     # `indices` leaves images out on purpose; their masks have a partner all the same.
-    partners = {folder.mask_of(image) for image in list_files(folder.images, folder.img_suffixes)}
+    partners = {folder.mask_of(image) for image in folder.all_images()}
     return SplitFiles(
         folder,
         images,
@@ -74,33 +74,25 @@ def list_split(folder: SplitFolder, facts: Mapping[Path, FileFacts]) -> SplitFil
 
 def check_folders(folder: SplitFolder) -> list[Finding]:
     """The data root and both folders exist, and there are images."""
-    if not folder.root.is_dir():
-        return [
-            make_finding(
-                "missing-root",
-                [folder.root],
-                root=folder.root,
-                img_dir=folder.img_dir,
-                mask_dir=folder.mask_dir,
-            )
-        ]
-    missing = [
-        make_finding("missing-folder", [path], split=folder.split, folder=path, key=key)
-        for path, key in ((folder.images, "img_dir"), (folder.masks, "mask_dir"))
-        if not path.is_dir()
+    missing = folder.structure_findings()
+    if missing or folder.list_images():
+        return missing
+    suffixes = " or ".join(folder.img_suffixes)
+    return [
+        *folder.own_findings(),
+        make_finding(
+            "empty-split",
+            [folder.images],
+            split=folder.split,
+            folder=folder.images,
+            suffixes=suffixes,
+        ),
     ]
-    if not missing and not folder.list_images():
-        suffixes = " or ".join(folder.img_suffixes)
-        return [
-            make_finding(
-                "empty-split",
-                [folder.images],
-                split=folder.split,
-                folder=folder.images,
-                suffixes=suffixes,
-            )
-        ]
-    return missing
+
+
+def check_layout(files: SplitFiles) -> list[Finding]:
+    """What is to be said of this data set's layout alone."""
+    return files.folder.own_findings()
 
 
 def check_partners(files: SplitFiles) -> list[Finding]:
@@ -173,26 +165,24 @@ def check_labels(files: SplitFiles, num_classes: int) -> list[Finding]:
             under `reduce_zero_label`).
     """
     folder = files.folder
-    last = num_classes if folder.reduce_zero_label else num_classes - 1
-    valid = {*range(last + 1), folder.ignore_index}
-    empty = {folder.ignore_index, *([0] if folder.reduce_zero_label else [])}
     wrong: dict[Path, str] = {}
     ignored: dict[Path, str] = {}
     uniform: dict[Path, str] = {}
     for mask in files.readable_masks:
         values = files.facts[mask].values
-        outside = [value for value in values if value not in valid]
+        labels = {value: folder.label_of(mask, value) for value in values}
+        valid = {*range(num_classes), folder.ignore_index}
+        outside = [value for value, label in labels.items() if label not in valid]
         if outside:
             wrong[mask] = _list_values(outside)
-        elif values and set(values) <= empty:
+        elif values and set(labels.values()) == {folder.ignore_index}:
             ignored[mask] = ""
-        elif len(values) == 1:
-            uniform[mask] = f"all {values[0]}"
+        elif len(set(labels.values())) == 1:
+            uniform[mask] = "all " + " and ".join(map(str, values))
+    last = num_classes if folder.reduce_zero_label else num_classes - 1
     allowed = f"0 to {last}"
     return [
-        *files.finding(
-            "label-out-of-range", wrong, allowed=allowed, ignore_index=folder.ignore_index
-        ),
+        *files.finding(folder.value_code, wrong, allowed=allowed, ignore_index=folder.ignore_index),
         *files.finding("ignored-mask", ignored),
         *files.finding("uniform-mask", uniform),
     ]
@@ -204,12 +194,12 @@ def check_absent_classes(train: Sequence[SplitFiles]) -> list[Finding]:
     names: tuple[str, ...] = ()
     for files in train:
         names = names or files.folder.classes
-        shift = int(files.folder.reduce_zero_label)
         for image in files.images:
-            values = files.facts[files.pairs[image]].values if image in files.pairs else ()
-            if not values:  # missing, damaged or of a wrong mode: it may hold any class
+            mask = files.pairs.get(image)
+            values = () if mask is None else files.facts[mask].values
+            if mask is None or not values:  # missing, damaged, of a wrong mode: it may hold any
                 return []
-            seen.update(value - shift for value in values)
+            seen.update(files.folder.label_of(mask, value) for value in values)
     absent = [f"{index} {name}" for index, name in enumerate(names) if index not in seen]
     if not absent or not seen:
         return []

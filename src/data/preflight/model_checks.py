@@ -6,17 +6,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seglab.data.preflight.faults import Finding, make_finding
-from seglab.data.preflight.folders import SplitFolder, type_name
+from seglab.data.preflight.folders import type_name
 from seglab.data.preflight.plan import TrainPlan
+from seglab.data.preflight.split_folder import SplitFolder
 
 _WEIGHT_KEYS = ("class_weight", "dice_class_weight")
 
-# Backbones that put BatchNorm in place without a norm_cfg saying so.
-_BN_BACKBONES = ("resnet", "resnest", "hrnet", "unet", "mobilenet", "efficientnet", "regnet")
+# Models that put BatchNorm in place without a norm_cfg saying so.
+_BN_MODELS = (
+    "smpsegmentor",
+    "resnet",
+    "resnest",
+    "hrnet",
+    "unet",
+    "mobilenet",
+    "efficientnet",
+    "regnet",
+)
 
 # Heads with a branch pooled to 1x1 pixel: there BatchNorm raises on a batch of one image
 # ("Expected more than 1 value per channel when training").
 _POOLING_HEADS = ("ASPP", "PSP", "UPer", "APC", "DMHead")
+# smp's architectures with BatchNorm in such a branch; its PSPNet has none there.
+_POOLING_ARCHITECTURES = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 
 
 def iter_heads(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -105,8 +117,7 @@ def check_batch_norm(model: Mapping[str, Any], plan: TrainPlan) -> list[Finding]
     if not norms or plan.last_batch != 1:
         return findings
     every = plan.batch_size == 1
-    pools = any(part in type_name(head) for _, head in iter_heads(model) for part in _POOLING_HEADS)
-    if every and not pools:
+    if every and not _pools(model):
         return [*findings, make_finding("batch-size-one")]
     remedy = (
         "raise train_dataloader.batch_size to 2 or more"
@@ -116,6 +127,13 @@ def check_batch_norm(model: Mapping[str, Any], plan: TrainPlan) -> list[Finding]
     which = "every" if every else "the last"
     values: dict[str, Any] = {"images": plan.images, "batch_size": plan.batch_size}
     return [*findings, make_finding("batch-of-one", which=which, remedy=remedy, **values)]
+
+
+def _pools(model: Mapping[str, Any]) -> bool:
+    """Whether a branch of the model is pooled to one pixel."""
+    heads = [type_name(head) for _, head in iter_heads(model)]
+    named = any(part in head for head in heads for part in _POOLING_HEADS)
+    return named or str(model.get("arch", "")).lower() in _POOLING_ARCHITECTURES
 
 
 def _enumerate(name: str, spec: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -193,4 +211,4 @@ def _norm_types(spec: Any) -> Iterator[str]:
 
 def _brings_batch_norm(spec: Mapping[str, Any]) -> bool:
     text = f"{type_name(spec)} {spec.get('model_name', '')}".lower()
-    return any(part in text for part in _BN_BACKBONES)
+    return any(part in text for part in _BN_MODELS)

@@ -9,12 +9,13 @@ from seglab.data.preflight.batch_checks import check_batch_sizes
 from seglab.data.preflight.decode import FileFacts, decode_files
 from seglab.data.preflight.duplicate_checks import check_leaks, check_repeats
 from seglab.data.preflight.faults import Finding
-from seglab.data.preflight.folders import SplitFolder, find_folders
+from seglab.data.preflight.folders import find_folders
 from seglab.data.preflight.image_checks import (
     SplitFiles,
     check_absent_classes,
     check_folders,
     check_labels,
+    check_layout,
     check_modes,
     check_partners,
     check_readable,
@@ -30,10 +31,11 @@ from seglab.data.preflight.model_checks import (
 )
 from seglab.data.preflight.plan import read_plan
 from seglab.data.preflight.schedule_checks import check_eta_min, check_loop, check_schedules
+from seglab.data.preflight.split_folder import SplitFolder
 from seglab.utils.errors import UserError
 
 _SPLITS = ("train", "val", "test")
-_FILE_CHECKS = (check_partners, check_readable, check_sizes, check_modes)
+_FILE_CHECKS = (check_layout, check_partners, check_readable, check_sizes, check_modes)
 
 
 def run_preflight(cfg: Any, splits: Sequence[str] = ("train", "val")) -> list[Finding]:
@@ -137,7 +139,7 @@ def _check_training(cfg: Any, train: Sequence[SplitFolder], images: int | None) 
 
 def _siblings(folders: dict[str, list[SplitFolder]]) -> dict[str, SplitFolder]:
     """The train, val and test folders that lie beside those asked for, but were not."""
-    asked = {part.images for parts in folders.values() for part in parts}
+    asked = {part.source for parts in folders.values() for part in parts}
     first = next((part for parts in folders.values() for part in parts), None)
     if first is None:
         return {}
@@ -145,7 +147,7 @@ def _siblings(folders: dict[str, list[SplitFolder]]) -> dict[str, SplitFolder]:
     return {
         name: part
         for name, part in beside.items()
-        if part.images.is_dir() and part.images not in asked
+        if not part.structure_findings() and part.source not in asked
     }
 
 
@@ -153,7 +155,7 @@ def _without_shared_test(
     splits: dict[str, list[SplitFiles]],
 ) -> dict[str, list[SplitFiles]]:
     """Leave test out where it is the very val set, as many mmseg configs have it."""
-    images = {split: {files.folder.images for files in parts} for split, parts in splits.items()}
+    images = {split: {files.folder.source for files in parts} for split, parts in splits.items()}
     if "test" in images and images["test"] == images.get("val"):
         return {split: parts for split, parts in splits.items() if split != "test"}
     return splits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,4 +47,6 @@ def sample_files(dataset: Any) -> Iterator[SampleFiles]:
         if sample_id not in seen:
             seen.add(sample_id)
             label = info.get("seg_map_path") or ""
-            yield SampleFiles(sample_id, Path(info["img_path"]), Path(label))
+            mapped = info.get("label_map")
+            reading = json.dumps(mapped, sort_keys=True) if mapped else ""
+            yield SampleFiles(sample_id, Path(info["img_path"]), Path(label), reading)

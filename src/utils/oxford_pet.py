@@ -1,0 +1,250 @@
+"""The Oxford-IIIT Pet data set: its lists, its splits and what its trimaps mean.
+
+The official layout is `images/NAME.jpg`, `annotations/{list,trainval,test}.txt` and
+`annotations/trimaps/NAME.png` (Parkhi et al., "Cats and Dogs", CVPR 2012). A line of a list is
+`NAME CLASS-ID SPECIES BREED-ID`: the class (1 to 37) is the breed, the species is 1 for cats and
+2 for dogs, the last column counts the breeds within a species. A trimap's pixels are 1 on the
+animal, 2 on the background and 3 on the border between them, "not classified".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGES = "images"
+TRIMAPS = "annotations/trimaps"
+LIST, TRAINVAL, TEST = (f"annotations/{name}.txt" for name in ("list", "trainval", "test"))
+LISTS = (LIST, TRAINVAL, TEST)
+IMAGE_SUFFIX, TRIMAP_SUFFIX = ".jpg", ".png"
+
+#: Pixel value of a trimap -> its name.
+TRIMAP_VALUES = {1: "animal", 2: "background", 3: "border"}
+IGNORED = 255
+SPLITS = ("train", "val", "trainval", "test")
+#: Mode -> its classes, in the order of their labels.
+MODES: dict[str, tuple[str, ...]] = {
+    "binary": ("background", "animal"),
+    "species": ("background", "cat", "dog"),
+    "trimap": ("background", "animal", "border"),
+}
+BORDERS = ("ignore", "foreground", "background")
+#: The share of each breed's trainval images that is val.
+VAL_SHARE = 0.2
+
+_SPECIES = {1: "cat", 2: "dog"}
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class Pet:
+    """One line of a list.
+
+    Attributes:
+        name: Name of the image without its suffix.
+        breed: Class id.
+        species: 1 cat, 2 dog.
+        number: The breed's number within its species.
+    """
+
+    name: str
+    breed: int
+    species: int
+    number: int
+
+
+@dataclass(frozen=True)
+class PetLists:
+    """What the three lists say.
+
+    Attributes:
+        pets: List (`annotations/trainval.txt`) -> its images in their order, each once.
+        faults: What is wrong in them or between them, each naming file and image.
+    """
+
+    pets: Mapping[str, tuple[Pet, ...]]
+    faults: tuple[str, ...]
+
+    def split(self, name: str) -> list[Pet]:
+        """The images of 'train', 'val', 'trainval' or 'test', sorted by name.
+
+        'train' and 'val' are the same parts of 'trainval' on every machine, see `val_names`.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        if name not in SPLITS:
+            raise ValueError(f"{name!r} is no split")
+        pets = sorted(self.pets[TEST if name == "test" else TRAINVAL], key=lambda pet: pet.name)
+        if name in ("test", "trainval"):
+            return pets
+        held_out = val_names(pets)
+        return [pet for pet in pets if (pet.name in held_out) == (name == "val")]
+
+
+def read_lists(root: Path) -> PetLists:
+    """Read and compare the lists of a data set.
+
+    Args:
+        root: The data root.
+
+    Returns:
+        Their images and every fault, those of missing files included.
+    """
+    pets: dict[str, tuple[Pet, ...]] = {}
+    faults: list[str] = []
+    for name in LISTS:
+        try:
+            text = (root / name).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            faults.append(f"{name}: {error.strerror}")
+            text = ""
+        pets[name], found = _parse(name, text)
+        faults += found
+    # A list that could not be read would disagree with the others in every image.
+    if all((root / name).is_file() for name in LISTS):
+        faults += _disagreements(pets)
+    return PetLists(pets, tuple(faults))
+
+
+def val_names(trainval: Iterable[Pet]) -> set[str]:
+    """The val part of trainval: of each breed, `VAL_SHARE` of the images, at least one of two.
+
+    Which ones is decided by the SHA-256 of their names: the same on every machine, in every
+    version of every library, and in whatever order they are listed.
+
+    Args:
+        trainval: The images of trainval.
+    """
+    breeds: dict[int, list[str]] = {}
+    for pet in trainval:
+        breeds.setdefault(pet.breed, []).append(pet.name)
+    chosen: set[str] = set()
+    for names in breeds.values():
+        count = max(round(VAL_SHARE * len(names)), int(len(names) > 1))
+        chosen.update(sorted(names, key=_rank)[:count])
+    return chosen
+
+
+def _rank(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def label_map(mode: str, border: str, species: int) -> dict[int, int]:
+    """What each value of a trimap becomes.
+
+    Args:
+        mode: A mode of `MODES`.
+        border: What the border counts as, of `BORDERS`; the mode 'trimap' keeps it as a class.
+        species: The animal's, for the mode 'species'.
+
+    Returns:
+        Value of the trimap -> label, `IGNORED` where the pixel does not count.
+    """
+    animal = species if mode == "species" else 1
+    edge = {"ignore": IGNORED, "foreground": animal, "background": 0}[border]
+    return {1: animal, 2: 0, 3: 2 if mode == "trimap" else edge}
+
+
+def option_faults(split: str, mode: str, border: str, classes: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the options of a data set, all of it.
+
+    Args:
+        split: As in `SPLITS`.
+        mode: As in `MODES`.
+        border: As in `BORDERS`.
+        classes: The class names given; empty for the mode's own.
+    """
+    faults = [
+        f"{key} is {value!r}: use one of {', '.join(known)}"
+        for key, value, known in (
+            ("split", split, SPLITS),
+            ("mode", mode, tuple(MODES)),
+            ("border", border, BORDERS),
+        )
+        if value not in known
+    ]
+    if mode == "trimap" and border in ("foreground", "background"):
+        faults.append(f"border is {border!r}, but in mode 'trimap' the border is a class itself")
+    if mode in MODES and classes and len(classes) != len(MODES[mode]):
+        faults.append(
+            f"metainfo.classes are {', '.join(classes)}, but mode {mode!r} has "
+            f"{len(MODES[mode])} classes ({', '.join(MODES[mode])})"
+        )
+    return faults
+
+
+def _parse(name: str, text: str) -> tuple[tuple[Pet, ...], list[str]]:
+    """The images of one list, and what is wrong with its lines."""
+    pets: dict[str, Pet] = {}
+    faults = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        pet = _parse_line(line)
+        if pet is None:
+            faults.append(f"{name}:{number}: {line[:60]!r} is not NAME CLASS-ID SPECIES BREED-ID")
+        elif pet.name in pets:
+            faults.append(f"{name}:{number}: {pet.name} is listed twice")
+        else:
+            pets[pet.name] = pet
+    if not pets:
+        faults.append(f"{name}: lists no image")
+    return tuple(pets.values()), faults
+
+
+def _parse_line(line: str) -> Pet | None:
+    words = line.split()
+    # A name is looked up as a file: one that climbs out of the folder is none.
+    if len(words) != 4 or not _NAME.fullmatch(words[0]):
+        return None
+    if not all(word.isdecimal() for word in words[1:]):
+        return None
+    pet = Pet(words[0], *map(int, words[1:]))
+    return pet if pet.species in _SPECIES else None
+
+
+def _disagreements(lists: Mapping[str, Sequence[Pet]]) -> list[str]:
+    """Where the lists contradict one another, or a list contradicts itself."""
+    known = {pet.name: pet for pet in lists[LIST]}
+    by_split = {name: {pet.name: pet for pet in lists[name]} for name in (TRAINVAL, TEST)}
+    faults = [
+        f"{name} is in both {TRAINVAL} and {TEST}"
+        for name in by_split[TRAINVAL]
+        if name in by_split[TEST]
+    ]
+    for split, pets in by_split.items():
+        for pet in pets.values():
+            if pet.name not in known:
+                faults.append(f"{pet.name} is in {split}, but not in {LIST}")
+            elif pet != known[pet.name]:
+                said, other = _columns(pet), _columns(known[pet.name])
+                faults.append(f"{pet.name} is {said} in {split}, but {other} in {LIST}")
+    faults += [
+        f"{name} is in {LIST}, but neither in {TRAINVAL} nor in {TEST}"
+        for name in known
+        if not any(name in pets for pets in by_split.values())
+    ]
+    return faults + _torn_breeds(lists[LIST])
+
+
+def _torn_breeds(pets: Sequence[Pet]) -> list[str]:
+    """Images whose columns differ from those of the other images of the same breed by name."""
+    faults = []
+    first: dict[str, Pet] = {}
+    for pet in pets:
+        breed = pet.name.rpartition("_")[0]
+        other = first.setdefault(breed, pet)
+        if _columns(pet) != _columns(other):
+            faults.append(
+                f"{LIST}: {pet.name} is {_columns(pet)}, but {other.name} of the same breed is "
+                f"{_columns(other)}"
+            )
+    return faults
+
+
+def _columns(pet: Pet) -> str:
+    return f"'{pet.breed} {pet.species} {pet.number}'"
