@@ -26,6 +26,8 @@ from seglab.utils.paths import PROJECT_ROOT
 WEIGHTS_VARIABLE = "SEGLAB_WEIGHTS"
 #: Seconds until an unreachable host is given up; name resolution included.
 CONNECT_SECONDS = 3.0
+#: Before the name of an encoder of segmentation_models_pytorch.
+SMP_PREFIX = "smp:"
 _TRAINING_WAY_OUT = (
     "give a file with --pretrained PATH, or start from random weights with --from-scratch"
 )
@@ -40,7 +42,7 @@ class PretrainedWeights:
         filename: Its official base name.
         sha256: Its checksum; for OpenMMLab files the first eight digits, which their names
             carry and which is all that is published. Empty: none is published.
-        megabytes: Its size, rounded.
+        megabytes: Its size, rounded; 0: not known before it is asked for.
         url: Where it is published; empty if only in a package.
         package: An importable package that carries the file, with the file's place in it.
         distribution: The name under which that package is installed.
@@ -104,7 +106,17 @@ KNOWN_WEIGHTS = {
 
 
 def known_weights(spec: str) -> PretrainedWeights | None:
-    """The published weights a config's `checkpoint` means: by name, mmseg alias or URL."""
+    """The published weights a config's `checkpoint` means: by name, mmseg alias or URL.
+
+    `smp:ENCODER` and `smp:ENCODER/SET` are those of an encoder of segmentation_models_pytorch.
+
+    Raises:
+        UserError: smp publishes no such weights.
+    """
+    if spec.startswith(SMP_PREFIX):
+        from seglab.utils.smp_weights import smp_weights  # smp takes seconds to import
+
+        return smp_weights(spec.removeprefix(SMP_PREFIX))
     if spec in KNOWN_WEIGHTS:
         return KNOWN_WEIGHTS[spec]
     alias = spec.removeprefix("open-mmlab://")
@@ -211,8 +223,9 @@ def _absent(weights: PretrainedWeights, reason: str, way_out: str) -> UserError:
     return UserError(
         f"pretrained weights {weights.name!r} are not on this machine and could not be "
         f"downloaded ({reason})\n"
-        f"  file:   {weights.filename}, about {weights.megabytes} MB\n"
-        f"  url:    {weights.url}"
+        f"  file:   {weights.filename}"
+        + (f", about {weights.megabytes} MB\n" if weights.megabytes else "\n")
+        + f"  url:    {weights.url}"
         + (f"\n  sha256: {_shown_sha256(weights)}" if weights.sha256 else ""),
         f"download it elsewhere and put it into {local_folders()[-1]} (or any folder named by "
         f"${WEIGHTS_VARIABLE}), or {way_out}",

