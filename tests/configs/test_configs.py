@@ -16,7 +16,7 @@ from seglab.mmseg_custom.engine.training import (
     choose_work_dir,
     train,
 )
-from seglab.utils.config_utils import load_config, take_pretrained
+from seglab.utils.config_utils import class_names, load_config, take_pretrained
 from seglab.utils.hypothesis import parse_hypothesis
 from seglab.utils.test_utils import aggregate_metrics
 
@@ -31,7 +31,7 @@ def short_name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=short_name)
 def test_two_steps_from_scratch_then_val_and_test(
-    path: Path, tiny_data: Path, tmp_path: Path
+    path: Path, tiny_data: Path, tiny_pets: Path, tmp_path: Path
 ) -> None:
     # 64x64 images in crops of 64: the whole path of each hypothesis, quickly.
     overrides = [
@@ -39,9 +39,12 @@ def test_two_steps_from_scratch_then_val_and_test(
         "train_dataloader.batch_size=6",
         "model.data_preprocessor.size=(64,64)",
     ]
-    config = load_config(path, overrides, tiny_data)
-    for step in config.train_dataloader.dataset.pipeline:
-        step.update({key: (64, 64) for key in ("scale", "crop_size") if key in step})
+    config = load_config(path, overrides)
+    on_pets = config.train_dataloader.dataset.type == "OxfordPetDataset"
+    config = load_config(path, overrides, tiny_pets if on_pets else tiny_data)
+    for split in ("train", "val", "test"):
+        for step in config[f"{split}_dataloader"].dataset.pipeline:
+            step.update({key: (64, 64) for key in ("scale", "crop_size") if key in step})
     assert [f for f in run_preflight(config) if f.severity == "fault"] == []
     options = TrainOptions(work_dir=tmp_path / "run", from_scratch=True, device="cpu")
     work_dir = choose_work_dir(config, options)
@@ -70,7 +73,8 @@ def test_configs_are_short_and_state_a_hypothesis_of_their_own(path: Path) -> No
     assert hypothesis.parent is None or hypothesis.parent in others
     # What has a parent says what it expects of the change.
     assert bool(hypothesis.expects) == (hypothesis.parent is not None)
-    figures = aggregate_metrics(np.ones((1, 3, 3), dtype=int), ("background", "cat", "dog"))
+    names = class_names(load_config(path))
+    figures = aggregate_metrics(np.ones((1, len(names), len(names)), dtype=int), names)
     assert set(hypothesis.expects) <= set(figures)
 
 
