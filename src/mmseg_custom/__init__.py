@@ -19,4 +19,5 @@ import seglab.mmseg_custom.engine
 import seglab.mmseg_custom.evaluation
 import seglab.mmseg_custom.losses
 import seglab.mmseg_custom.models
+import seglab.mmseg_custom.transforms
 import seglab.utils.config_utils  # noqa: F401 - teaches mmengine where `mmseg::` bases lie
