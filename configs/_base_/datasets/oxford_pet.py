@@ -38,6 +38,22 @@ train_pipeline = [
     dict(type="Resize", scale=image_size, keep_ratio=False),
     dict(type="PackSegInputs", meta_keys=meta_keys),
 ]
+# The improved hypotheses': what comes into an image from outside it is ignored.
+improved_train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="Resize", scale=image_size, keep_ratio=False),
+    dict(
+        type="Albumentations",
+        transforms=[
+            dict(type="HorizontalFlip", p=0.5),
+            dict(type="Rotate", limit=15, p=0.5),
+            dict(type="Affine", scale=(0.9, 1.1), translate_percent=(-0.1, 0.1), p=0.5),
+            dict(type="RandomBrightnessContrast", p=0.5),
+        ],
+    ),
+    dict(type="PackSegInputs", meta_keys=meta_keys),
+]
 # The label is loaded after the resizing: a prediction is scored on the untouched trimap, in the
 # photograph's own size.
 test_pipeline = [

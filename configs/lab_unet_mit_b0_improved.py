@@ -1,0 +1,15 @@
+"""Lab-B0+ = Lab-B0 + what the lab improved."""
+
+_base_ = ["lab_unet_mit_b0.py"]
+
+hypothesis = dict(
+    id="Lab-B0+",
+    parent="Lab-B0",
+    question="Do augmentation, Dice in the loss and a falling learning rate help Lab-B0?",
+    change="flip, rotation up to 15 degrees, affine, brightness and contrast; 0.5 BCE + 0.5 Dice; "
+    "cosine schedule",
+    expects={"mIoU": "+"},
+)
+train_dataloader = dict(dataset=dict(pipeline=_base_.improved_train_pipeline))
+model = dict(decode_head=dict(loss_decode=dict(ce_weight=0.5, dice_weight=0.5)))
+param_scheduler = _base_.cosine_schedule
