@@ -28,6 +28,10 @@ COMMANDS = {
     ),
     "demo": ("seglab.tools.demo", "draw toy data, train, test, and show where to look"),
     "eda": ("seglab.data.eda", "look at a data set: shares, areas, duplicates, splits"),
+    "prepare-oxford-pet": (
+        "seglab.data.prepare_oxford_pet",
+        "download Oxford-IIIT Pet, or unpack and check it",
+    ),
     "make-toy": ("seglab.data.make_toy", "draw the synthetic cats-and-dogs data set"),
 }
 
@@ -40,7 +44,7 @@ def _usage() -> str:
         "Semantic-segmentation experiments on small, badly labelled data sets.\n\n"
         "commands:\n" + "\n".join(lines) + "\n\n`seglab COMMAND --help` explains each; "
         "`python src/tools/COMMAND.py` is the same program\n"
-        "with _ for -; eda, curate, clean-bad-masks and make-toy are in src/data."
+        "with _ for -; eda, curate, clean-bad-masks, make-toy and prepare-* are in src/data."
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,14 @@ class PetLists:
     pets: Mapping[str, tuple[Pet, ...]]
     faults: tuple[str, ...]
 
-    def split(self, name: str) -> list[Pet]:
+    def split(self, name: str, exclude: Collection[str] = ()) -> list[Pet]:
         """The images of 'train', 'val', 'trainval' or 'test', sorted by name.
 
         'train' and 'val' are the same parts of 'trainval' on every machine, see `val_names`.
+
+        Args:
+            name: The split.
+            exclude: Names of images to leave out; the others stay in their splits.
 
         Raises:
             ValueError: There is no such split.
@@ -79,10 +83,15 @@ class PetLists:
         if name not in SPLITS:
             raise ValueError(f"{name!r} is no split")
         pets = sorted(self.pets[TEST if name == "test" else TRAINVAL], key=lambda pet: pet.name)
-        if name in ("test", "trainval"):
-            return pets
-        held_out = val_names(pets)
-        return [pet for pet in pets if (pet.name in held_out) == (name == "val")]
+        if name in ("train", "val"):
+            held_out = val_names(pets)
+            pets = [pet for pet in pets if (pet.name in held_out) == (name == "val")]
+        return [pet for pet in pets if pet.name not in exclude]
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """What is wrong with names to leave out: those that no list has."""
+        known = {pet.name for pets in self.pets.values() for pet in pets}
+        return [f"exclude: no list has {name!r}" for name in names if name not in known]
 
 
 def read_lists(root: Path) -> PetLists:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import os
-import threading
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from seglab.utils.download import failure_reason, open_url
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path, sha256_file
 from seglab.utils.paths import PROJECT_ROOT
@@ -238,25 +237,8 @@ def _shown_sha256(weights: PretrainedWeights) -> str:
 
 
 def _open_url(url: str) -> Any:
-    """Open a URL within `CONNECT_SECONDS`, whatever the resolver or a firewall does."""
-    outcome: list[Any] = []
-
-    def connect() -> None:
-        try:
-            outcome.append(urllib.request.urlopen(url, timeout=CONNECT_SECONDS))  # noqa: S310
-        except Exception as error:  # handed to the caller's thread
-            outcome.append(error)
-
-    # A socket time-out does not bound name resolution, so the wait is bounded here; the thread
-    # is a daemon: left behind, it does not keep the process alive.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not outcome:
-        raise TimeoutError(f"no answer within {CONNECT_SECONDS:.0f} s")
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+    """Open a URL within `CONNECT_SECONDS`; tests take its place."""
+    return open_url(url, CONNECT_SECONDS)
 
 
 def _download(weights: PretrainedWeights, way_out: str) -> Path:
@@ -279,11 +261,5 @@ def _download(weights: PretrainedWeights, way_out: str) -> Path:
             _verify(temporary, weights)
     # URLError, TimeoutError and socket errors are all OSErrors.
     except (OSError, http.client.HTTPException) as error:
-        raise _absent(weights, _reason(error), way_out) from error
+        raise _absent(weights, failure_reason(error), way_out) from error
     return target
-
-
-def _reason(error: Exception) -> str:
-    """Why there was no download, without the file that it would have become."""
-    said = getattr(error, "reason", None) or getattr(error, "strerror", None)
-    return str(said or next(iter(error.args), type(error).__name__))

@@ -143,6 +143,8 @@ def _verify(image_format: str | None, data: bytes) -> None:
 
 def _facts_of(image: Image.Image) -> FileFacts:
     orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    if orientation not in range(2, 9):  # some cameras write 0: nobody turns such an image
+        orientation = 1
     width, height = image.size
     turned = orientation in (5, 6, 7, 8)
     digest = hashlib.sha256(f"{image.mode} {image.size} ".encode())

@@ -178,7 +178,7 @@ _DATA_FAULTS = (
         "listed-not-there",
         "fault",
         "{split} split: images that are listed but not there ({count}): {shown}",
-        "unpack images.tar.gz again into {folder}, or take the images out of all lists",
+        "unpack images.tar.gz again into {folder}, or name them in the data sets' `exclude`",
     ),
     FindingKind(
         "pet-options",

@@ -20,10 +20,12 @@ class PetFolder(SplitFolder):
     Attributes:
         mode: 'binary', 'species' or 'trimap'.
         border: What the border counts as: 'ignore', 'foreground' or 'background'.
+        exclude: Names of images that are left out.
     """
 
     mode: str = "binary"
     border: str = "ignore"
+    exclude: tuple[str, ...] = ()
 
     value_code: ClassVar[str] = "trimap-value"
 
@@ -52,7 +54,7 @@ class PetFolder(SplitFolder):
         """The split's images by name, in the data set's order."""
         if self.subfolder not in pets.SPLITS:
             return {}
-        return {pet.name: pet for pet in self.lists.split(self.subfolder)}
+        return {pet.name: pet for pet in self.lists.split(self.subfolder, self.exclude)}
 
     def all_images(self) -> list[Path]:
         """The listed images that are there."""
@@ -84,6 +86,9 @@ class PetFolder(SplitFolder):
     def own_findings(self) -> list[Finding]:
         """Lists that are damaged or disagree, and listed images that are not there."""
         findings = []
+        unknown = self.lists.unknown(self.exclude)
+        if unknown:
+            findings.append(make_finding("pet-options", (), unknown, split=self.split))
         if self.lists.faults:
             paths = [self.root / name for name in pets.LISTS]
             findings.append(make_finding("pet-lists", paths, self.lists.faults, folder=self.root))

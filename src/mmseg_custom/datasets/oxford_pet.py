@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class OxfordPetDataset(BaseSegDataset):
         border: What the border between animal and background counts as: 'ignore' (it is not
             trained on and not scored), 'foreground' or 'background'. In mode 'trimap' it is a
             class of its own.
+        exclude: Names of images to leave out, such as `Bengal_1`; the others stay in their splits.
         **kwargs: As for mmseg's `BaseSegDataset`; `metainfo` gives other class names or colours.
 
     Raises:
@@ -48,12 +50,14 @@ class OxfordPetDataset(BaseSegDataset):
         split: str,
         mode: str = "binary",
         border: str = "ignore",
+        exclude: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         metainfo = dict(kwargs.pop("metainfo", None) or {})
         faults = pets.option_faults(split, mode, border, metainfo.get("classes", ()))
         raise_faults("the data set cannot be built", faults, "correct these in the config")
         self.split, self.mode, self.border = split, mode, border
+        self.exclude = tuple(exclude)
         metainfo.setdefault("classes", pets.MODES[mode])
         metainfo.setdefault("palette", class_colors(len(metainfo["classes"])).tolist())
         super().__init__(
@@ -71,7 +75,7 @@ class OxfordPetDataset(BaseSegDataset):
         lists = pets.read_lists(root)
         raise_faults(
             f"the lists of {root} cannot be used",
-            lists.faults,
+            [*lists.faults, *lists.unknown(self.exclude)],
             "unpack annotations.tar.gz again (seglab prepare-oxford-pet does it)",
         )
         images, trimaps = (Path(self.data_prefix[key]) for key in ("img_path", "seg_map_path"))
@@ -84,5 +88,5 @@ class OxfordPetDataset(BaseSegDataset):
                 reduce_zero_label=self.reduce_zero_label,
                 seg_fields=[],
             )
-            for pet in lists.split(self.split)
+            for pet in lists.split(self.split, self.exclude)
         ]

@@ -125,6 +125,15 @@ def test_options_that_do_not_work(pets: Path) -> None:
     assert "split is 'training'" in run_preflight(cfg, ("train",))[0].message
 
 
+def test_excluded_images_are_left_out_of_every_check(pets: Path) -> None:
+    (pets / "images/Bengal_1.jpg").unlink()
+    trimap(pets, "Bengal_3").write_bytes(b"")
+    assert set(found(pets)) == {"listed-not-there", "unreadable-mask"}
+    assert found(pets, exclude=("Bengal_1", "Bengal_3")) == {}
+    message = found(pets, exclude=("Bengal_1", "Bengal_3", "Bengal_33"))
+    assert "no list has 'Bengal_33'" in message["pet-options"]
+
+
 def test_missing_parts_are_named(pets: Path) -> None:
     (pets / "annotations/list.txt").unlink()
     shutil.rmtree(pets / "annotations/trimaps")

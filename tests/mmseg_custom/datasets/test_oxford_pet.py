@@ -77,6 +77,16 @@ def test_splits_ids_classes_and_defaults(tiny_pets: Path) -> None:
     assert species.metainfo["classes"] == ("none", "cats", "dogs")
 
 
+def test_excluded_images_leave_the_others_where_they_are(tiny_pets: Path) -> None:
+    whole = {split: set(labels(build(tiny_pets, split))) for split in ("train", "val", "test")}
+    out = [sorted(names)[0].removesuffix(".jpg") for names in whole.values()]
+    for split, names in whole.items():
+        left = set(labels(build(tiny_pets, split, exclude=out)))
+        assert left == names - {f"{name}.jpg" for name in out} and len(left) == len(names) - 1
+    with pytest.raises(UserError, match="no list has 'Bengal_99'"):
+        build(tiny_pets, exclude=["Bengal_99"])
+
+
 def test_another_reading_is_another_label(tiny_pets: Path) -> None:
     hashes = [
         summarise_hashes(hash_samples(sample_files(build(tiny_pets, "test", **options))))

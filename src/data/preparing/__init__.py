@@ -1,0 +1,1 @@
+"""Data sets made ready: downloaded and verified, or cut from others."""
