@@ -12,6 +12,10 @@ from seglab.utils.script import run_tool
 COMMANDS = {
     "train": ("seglab.tools.train", "train one config"),
     "test": ("seglab.tools.test", "score a checkpoint on a split, with pictures"),
+    "choose-threshold": (
+        "seglab.tools.choose_threshold",
+        "choose the threshold of a one-logit model on val",
+    ),
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
     "audit": ("seglab.tools.audit", "rank the train masks, the most suspicious first"),
@@ -32,6 +36,7 @@ COMMANDS = {
         "seglab.data.prepare_oxford_pet",
         "download Oxford-IIIT Pet, or unpack and check it",
     ),
+    "prepare-coco-pets": ("seglab.data.prepare_coco_pets", "cut cats and dogs out of COCO"),
     "make-toy": ("seglab.data.make_toy", "draw the synthetic cats-and-dogs data set"),
 }
 

@@ -18,8 +18,14 @@ from seglab.utils.io_utils import atomic_path
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a log record concerns the user: mmengine warns of its own deprecated calls."""
-    return "will be deprecated in future" not in record.getMessage()
+    """Whether a log record concerns the user.
+
+    mmengine warns of its own deprecated calls; mmseg of photographs of several sizes in a batch,
+    each of which gets its own size back.
+    """
+    text = record.getMessage()
+    noise = ("will be deprecated in future", "Image shapes are different in the batch")
+    return not any(part in text for part in noise)
 
 
 class SeglabRunner(Runner):
