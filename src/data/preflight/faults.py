@@ -277,6 +277,12 @@ _MODEL_FAULTS = (
         "{remedy}, or use ComboLoss, which follows the head",
     ),
     FindingKind(
+        "default-threshold",
+        "doubt",
+        "{head} has one logit and no threshold: mmseg takes for foreground what is above 0.3",
+        "set {head}.threshold=0.5, or to what `seglab choose-threshold` finds on val",
+    ),
+    FindingKind(
         "batch-of-one",
         "fault",
         "{which} training batch holds one image ({images} images, batch size {batch_size}), "

@@ -30,6 +30,9 @@ _POOLING_HEADS = ("ASPP", "PSP", "UPer", "APC", "DMHead")
 # smp's architectures with BatchNorm in such a branch; its PSPNet has none there.
 _POOLING_ARCHITECTURES = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 
+# Heads of ours, whose threshold is 0.5 where none is given.
+_OWN_THRESHOLD = ("SMPHead", "SimpleDecoder")
+
 
 def iter_heads(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the config path and the config of each decode and auxiliary head."""
@@ -106,6 +109,17 @@ def check_activations(model: Mapping[str, Any]) -> list[Finding]:
                 )
             )
     return findings
+
+
+def check_thresholds(model: Mapping[str, Any]) -> list[Finding]:
+    """A decode head with one logit says above which probability a pixel is foreground."""
+    head = model.get("decode_head")
+    if not isinstance(head, Mapping) or head.get("out_channels") != 1:
+        return []
+    smp = type_name(model) == "SMPSegmentor"
+    if smp or type_name(head) in _OWN_THRESHOLD or head.get("threshold") is not None:
+        return []
+    return [make_finding("default-threshold", head="model.decode_head")]
 
 
 def check_batch_norm(model: Mapping[str, Any], plan: TrainPlan) -> list[Finding]:

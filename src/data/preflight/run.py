@@ -27,6 +27,7 @@ from seglab.data.preflight.model_checks import (
     check_batch_norm,
     check_class_count,
     check_class_weights,
+    check_thresholds,
     iter_heads,
 )
 from seglab.data.preflight.plan import read_plan
@@ -130,6 +131,7 @@ def _check_training(cfg: Any, train: Sequence[SplitFolder], images: int | None) 
     return [
         *check_class_weights(model, names),
         *check_activations(model),
+        *check_thresholds(model),
         *check_batch_norm(model, plan),
         *check_loop(cfg, plan),
         *check_schedules(cfg, plan),

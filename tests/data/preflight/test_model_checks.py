@@ -58,7 +58,7 @@ def test_class_weight_length_in_each_place(make_config):
 )
 def test_class_weights_of_a_one_channel_head(make_config, loss, weights, good):
     cfg = make_config()
-    cfg.model.decode_head.update(out_channels=1)
+    cfg.model.decode_head.update(out_channels=1, threshold=0.5)
     cfg.model.decode_head.loss_decode = {
         "type": loss,
         "use_sigmoid": True,
@@ -101,7 +101,7 @@ SOFTMAX, SIGMOID = "softmax", "sigmoid"
 def test_activations(make_config, loss, channels, activation):
     cfg = make_config()
     head = cfg.model.decode_head
-    head.out_channels = channels
+    head.update(out_channels=channels, threshold=0.5)
     head.loss_decode = loss
     if loss is None:
         del head["loss_decode"]
@@ -123,7 +123,9 @@ def test_activations(make_config, loss, channels, activation):
 def test_the_suggested_activation_mends_the_config(make_config, channels, kind, options):
     """Carry out the fix literally; nothing may be left to find."""
     cfg = make_config()
-    cfg.model.decode_head.update(out_channels=channels, loss_decode={"type": kind, **options})
+    cfg.model.decode_head.update(
+        out_channels=channels, threshold=0.5, loss_decode={"type": kind, **options}
+    )
     for finding in run_preflight(cfg):
         remedy = finding.fix.removeprefix("set ").split(", or")[0]
         changes = dict(part.split("=") for part in remedy.split(" and "))
@@ -284,3 +286,25 @@ def test_smp_bears_out_which_architectures_fail_on_one_image(make_config, arch):
     assert finding.code == "batch-of-one"
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         network(images)
+
+
+def test_a_single_logit_says_its_threshold(make_config):
+    cfg = make_config(**{"model.decode_head.out_channels": 1, "model.decode_head.num_classes": 2})
+    codes = [finding.code for finding in run_preflight(cfg)]
+    assert "default-threshold" in codes
+    cfg.model.decode_head.threshold = 0.5
+    assert "default-threshold" not in [finding.code for finding in run_preflight(cfg)]
+    cfg.model.decode_head.pop("threshold")
+    cfg.model.decode_head.type = "SimpleDecoder"
+    assert "default-threshold" not in [finding.code for finding in run_preflight(cfg)]
+
+
+def test_mmsegs_own_threshold_is_the_one_that_is_named(make_config):
+    import mmseg.models  # noqa: F401
+    from mmseg.registry import MODELS
+
+    head = {"type": "mmseg.FCNHead", "in_channels": 4, "channels": 4, "in_index": 0}
+    built = MODELS.build({**head, "num_classes": 2, "out_channels": 1})
+    cfg = make_config(**{"model.decode_head.out_channels": 1})
+    (finding,) = [f for f in run_preflight(cfg) if f.code == "default-threshold"]
+    assert f"above {built.threshold}" in finding.message
