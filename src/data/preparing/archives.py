@@ -7,7 +7,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -71,6 +71,7 @@ def unpack(archive: Path, into: Path, top: str) -> int:
 def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     """Each member with its content (empty for what is no file), with progress by bytes read."""
     size = archive.stat().st_size
+    counted: Any  # tqdm gives the file itself, but for its progress
     with (
         archive.open("rb") as raw,
         tqdm.wrapattr(raw, "read", total=size, desc=f"unpacking {archive.name}") as counted,
