@@ -21,8 +21,9 @@ from seglab.utils.hypothesis import parse_hypothesis
 from seglab.utils.test_utils import aggregate_metrics
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
-#: Published sizes in millions: mmseg's DeepLabV3+ R50 with its auxiliary head, SegFormer-B2.
-PARAMETERS = {"h1": 43.6, "h2": 43.6, "exp1": 43.6, "exp2": 24.7}
+#: Published sizes in millions: mmseg's DeepLabV3+ R50 with its auxiliary head, SegFormer-B2, smp's
+#: U-Net on ResNet-34.
+PARAMETERS = {"h1": 43.6, "h2": 43.6, "exp1": 43.6, "exp2": 24.7, "lab-r34": 24.4}
 
 
 def short_name(path: Path) -> str:
@@ -124,6 +125,41 @@ def test_a_hypothesis_changes_what_it_says_and_nothing_else() -> None:
         "checkpoint", "data_preprocessor",
     }  # fmt: skip
     assert exp1["train_dataloader"] == exp2["train_dataloader"]
+
+
+@pytest.mark.parametrize("name", ["lab-r34", "lab-b0", "lab-b4", "lab-cnn"])
+def test_the_improved_change_augmentation_loss_and_schedule(name: str) -> None:
+    parent, child = resolved(name), resolved(f"{name}+")
+    assert difference(parent, child) == {
+        "train_dataloader.dataset.pipeline",
+        "model.decode_head.loss_decode.ce_weight",
+        "model.decode_head.loss_decode.dice_weight",
+        "param_scheduler",
+    }
+    steps = [step["type"] for step in child["train_dataloader"]["dataset"]["pipeline"]]
+    assert steps[3] == "Albumentations"
+    assert steps[:3] + steps[4:] == [
+        step["type"] for step in parent["train_dataloader"]["dataset"]["pipeline"]
+    ]
+
+
+def test_the_labs_networks_differ_in_the_network_only() -> None:
+    encoder = {"model.encoder_name", "model.pretrained"}
+    assert difference(resolved("lab-r34"), resolved("lab-b0")) == encoder
+    assert difference(resolved("lab-b0"), resolved("lab-b4")) == encoder
+    changed = difference(resolved("lab-r34"), resolved("lab-cnn"))
+    assert {key.split(".")[0] for key in changed} == {"model"}
+    lite = difference(resolved("lab-r34+"), resolved("u-lite"))
+    assert {key.split(".")[0] for key in lite} == {
+        "model", "optim_wrapper", "train_cfg", "custom_hooks",
+    }  # fmt: skip
+
+
+def test_every_model_of_the_lab_has_one_logit_and_says_its_threshold() -> None:
+    for path in CONFIGS:
+        if path.stem.startswith(("lab_", "unet_")):
+            head = load_config(path).model.decode_head
+            assert (head.num_classes, head.out_channels, head.threshold) == (2, 1, 0.5)
 
 
 def test_the_published_settings() -> None:
