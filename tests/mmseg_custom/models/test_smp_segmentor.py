@@ -7,12 +7,18 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from mmengine.config import ConfigDict
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from PIL import Image
 
+from seglab.mmseg_custom.engine.augmented import averaged_probabilities
+from seglab.mmseg_custom.engine.inference import load_model
+from seglab.mmseg_custom.engine.prediction import predict_images
 from seglab.mmseg_custom.models import SMPSegmentor
 from seglab.mmseg_custom.models.pretrained import load_backbone
+from seglab.utils.config_utils import load_config, take_pretrained
 from seglab.utils.errors import UserError
 from seglab.utils.weights import find_weights
 
@@ -205,3 +211,27 @@ def test_a_wrong_name_is_a_users_mistake(change: dict, message: str, fix: str) -
     with pytest.raises(UserError, match=message) as caught:
         segmentor(**change)
     assert fix in caught.value.fix
+
+
+def test_tools_work_on_it_unchanged(tiny_pets: Path, tmp_path: Path, project_root: Path) -> None:
+    """Predicting files, and the averaged probabilities that the audit judges by."""
+    config = load_config(
+        project_root / "configs" / "unet_lite.py",
+        ["model.encoder_name=tu-test_efficientnet", "model.data_preprocessor.size=(64,64)"],
+        tiny_pets,
+    )
+    take_pretrained(config)
+    torch.manual_seed(0)
+    weights = tmp_path / "k.pth"
+    torch.save({"state_dict": MODELS.build(config.model).state_dict()}, weights)
+    image = next((tiny_pets / "images").glob("*.jpg"))
+    predict_images(config, weights, {image: Path("a")}, tmp_path / "out", device="cpu")
+    mask = np.asarray(Image.open(tmp_path / "out" / "masks" / "a.png"))
+    assert mask.shape == np.asarray(Image.open(image)).shape[:2] and set(np.unique(mask)) <= {0, 1}
+
+    model = load_model(config, weights, "cpu")
+    dataset = Runner.build_dataloader(config.val_dataloader).dataset
+    averaged = averaged_probabilities(model, dataset[0], num_classes=2)
+    height, width = dataset[0]["data_samples"].ori_shape
+    assert averaged.shape == (2, height, width)
+    np.testing.assert_allclose(averaged.sum(0), 1, atol=1e-5)
