@@ -37,6 +37,16 @@ def check_batch_sizes(cfg: Any, split: str, parts: Sequence[SplitFiles]) -> list
 def _has_sizing(dataset: Mapping[str, Any]) -> bool:
     inner = [dataset.get("dataset"), *(dataset.get("datasets") or [])]
     steps = dataset.get("pipeline") or []
-    return any(any(word in type_name(step) for word in _SIZING) for step in steps) or any(
+    return any(_sizes(step) for step in steps) or any(
         _has_sizing(part) for part in inner if isinstance(part, Mapping)
     )
+
+
+def _sizes(step: Mapping[str, Any]) -> bool:
+    """Whether a step, or one inside it, may bring images to one size."""
+    name = type_name(step)
+    # Ours names its transforms as a pipeline does; mmseg's `Albu` is believed.
+    if name != "Albumentations" and any(word in name for word in _SIZING):
+        return True
+    inner = step.get("transforms") or []
+    return any(_sizes(part) for part in inner if isinstance(part, Mapping))

@@ -19,6 +19,8 @@ _PACKAGES = (
     "onedl-mmcv",
     "onedl-mmsegmentation",
     "timm",
+    "segmentation-models-pytorch",
+    "albumentations",
     "numpy",
     "scipy",
     "monai",

@@ -26,7 +26,7 @@ class LogitHead(BaseDecodeHead):
         in_channels: Channels of the feature map at `in_index`.
         num_classes: Number of classes C.
         out_channels: Number of logits: C, or 1 for two classes. None is C.
-        threshold: Probability above which a pixel is foreground, for one logit.
+        threshold: Probability above which a pixel is foreground, for one logit. None is 0.5.
         **kwargs: As for mmseg's `BaseDecodeHead`.
 
     Raises:
@@ -38,9 +38,10 @@ class LogitHead(BaseDecodeHead):
         in_channels: int,
         num_classes: int,
         out_channels: int | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: float | None = None,
         **kwargs: Any,
     ) -> None:
+        threshold = DEFAULT_THRESHOLD if threshold is None else threshold
         if not 0 < threshold < 1:
             raise UserError(
                 f"decode_head.threshold is {threshold}, expected a probability between 0 and 1",
@@ -73,7 +74,9 @@ class LogitHead(BaseDecodeHead):
         losses: dict[str, Tensor] = super().loss_by_feat(seg_logits, batch_data_samples)
         if self.out_channels == 1:
             labels = self._stack_batch_gt(batch_data_samples)
-            logits = resize(seg_logits, labels.shape[2:], mode="bilinear", align_corners=False)
+            logits = resize(
+                seg_logits, labels.shape[2:], mode="bilinear", align_corners=self.align_corners
+            )
             losses["acc_seg"] = one_logit_accuracy(
                 logits.detach(), labels, self.threshold, self.ignore_index
             )

@@ -80,7 +80,7 @@ class Albumentations(BaseTransform):
         # flip would come exactly when a rotation comes.
         self.compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
         fields = list(results.get("seg_fields", []))
-        given = {"image": np.ascontiguousarray(results["img"][..., ::-1])}
+        given: dict[str, Any] = {"image": np.ascontiguousarray(results["img"][..., ::-1])}
         if fields:
             given["masks"] = [results[field] for field in fields]
         done = self.compose(**given)

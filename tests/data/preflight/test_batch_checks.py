@@ -49,3 +49,17 @@ def test_training_pads_up_to_the_preprocessors_size(
     assert found(make_config(**{"model.data_preprocessor": {"size": (18, 19)}})) != []
     add_larger(root, "val")
     assert len(found(make_config(**{"model.data_preprocessor": {"size": (32, 32)}}))) == 1
+
+
+def test_albumentations_brings_to_one_size_only_if_it_resizes(
+    root: Path, make_config: Callable[..., Config]
+) -> None:
+    add_larger(root, "train")
+
+    def with_steps(*names: str) -> Config:
+        inner = [{"type": "OneOf", "transforms": [{"type": name} for name in names]}]
+        steps = [{"type": "Albumentations", "transforms": inner}]
+        return make_config(**{"train_dataloader.dataset.pipeline": steps})
+
+    assert found(with_steps("HorizontalFlip", "Rotate")) != []
+    assert found(with_steps("HorizontalFlip", "RandomCrop")) == []
