@@ -14,6 +14,7 @@ class FileServer:
         files: Path -> content.
         ranges: The `Range` header of each request, '' without one.
         breaks_after: Bytes after which each answer breaks off, None for whole answers.
+        holds: Bytes of each file that can be had at all, None for all.
         knows_ranges: Whether a range is answered as one.
     """
 
@@ -21,6 +22,7 @@ class FileServer:
         self.files: dict[str, bytes] = {}
         self.ranges: list[str] = []
         self.breaks_after: int | None = None
+        self.holds: int | None = None
         self.knows_ranges = True
         owner = self
 
@@ -50,7 +52,7 @@ class FileServer:
             handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
-        sent = content[start:]
+        sent = content[start : self.holds]
         handler.wfile.write(sent if self.breaks_after is None else sent[: self.breaks_after])
 
     def url(self, name: str) -> str:

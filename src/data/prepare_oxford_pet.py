@@ -69,9 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_source(source)
     findings = prepare(source, args.out)
     if findings:
+        print(report(findings))
+    if any(finding.severity == "fault" for finding in findings):
         print(
-            f"{report(findings)}\nThe files are those published. Leave an image out with the data "
-            'sets\' exclude=("NAME", ...).'
+            "A training would stop at these faults. Mend the files, or leave the images out with "
+            'exclude=("NAME", ...) in every data set of the config.'
         )
     print(f"data set: {args.out}\ntrain on it: --data-root {args.out}")
     return 0

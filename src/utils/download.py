@@ -17,7 +17,7 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import sha256_file
 
 _BLOCK = 1 << 20
-_ATTEMPTS = 3
+_FRUITLESS = 3  # attempts in a row that bring nothing new
 _RANGE_REFUSED = 416
 
 
@@ -111,18 +111,20 @@ def fetch(file: PublishedFile, folder: Path, way_out: str, seconds: float = 20.0
             raise UserError(fault, "move it away and run again")
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    missing = file.size - (part.stat().st_size if part.is_file() else 0)
+    missing = file.size - _size(part)
     if shutil.disk_usage(folder).free < missing:
         raise UserError(
             f"{folder}: no room for the {missing:,} bytes of {file.name}", "name another folder"
         )
-    reason = ""
-    for _ in range(_ATTEMPTS):
+    reason, failures = "", 0
+    while failures < _FRUITLESS:
+        before = _size(part)
         try:
             _go_on(file, part, seconds)
         # URLError, TimeoutError and socket errors are all OSErrors.
         except (OSError, http.client.HTTPException) as error:
             reason = failure_reason(error)
+            failures = 0 if _size(part) > before else failures + 1
             continue
         fault = file.fault(part)
         if fault:
@@ -139,7 +141,7 @@ def _go_on(file: PublishedFile, part: Path, seconds: float) -> None:
     Raises:
         OSError: The server cannot be reached or broke off; what came is kept.
     """
-    have = part.stat().st_size if part.is_file() else 0
+    have = _size(part)
     if have == file.size:
         return
     request = urllib.request.Request(file.url)  # noqa: S310 - our own addresses
@@ -167,8 +169,12 @@ def _go_on(file: PublishedFile, part: Path, seconds: float) -> None:
         raise OSError(f"it broke off after {have:,} of {file.size:,} bytes")
 
 
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
 def _unfinished(file: PublishedFile, part: Path, reason: str, way_out: str) -> UserError:
-    kept = part.stat().st_size if part.is_file() else 0
+    kept = _size(part)
     state = f"\n  kept:   {part}, {kept:,} bytes" if kept else ""
     again = "run again to go on, or " if kept else ""
     return UserError(

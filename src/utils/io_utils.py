@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,47 @@ def require_writable(folder: Path, option: str) -> None:
         raise UserError(
             f"{option} {folder} cannot be written: {error.strerror}", "give another folder"
         ) from error
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside `out`; it takes the place of `out` when the block succeeds.
+
+    Args:
+        out: Where the finished folder goes. What is there is replaced, see `require_new`.
+
+    Yields:
+        A new, empty folder.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    place = out.resolve()  # `--out .` has no name
+    partial = place.parent / f".{place.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if place.exists():
+            shutil.rmtree(place)
+        partial.rename(place)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error}", "check the disk and the rights") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def require_new(out: Path) -> None:
+    """Make sure that writing a folder destroys nothing.
+
+    Raises:
+        UserError: It is a file, or a folder with something in it.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file", "name a new folder")
+    if out.is_dir() and any(out.iterdir()):
+        shown = ", ".join(sorted(entry.name for entry in out.iterdir())[:5])
+        raise UserError(f"--out {out} is not empty (it holds {shown})", "name a new folder")
 
 
 def write_text(path: str | Path, text: str) -> Path:

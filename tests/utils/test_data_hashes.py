@@ -55,6 +55,18 @@ def test_renamed_removed_and_missing_files_change_it(samples: list[SampleFiles])
     assert len({summary["labels_sha256"] for summary in summaries}) == 4
 
 
+def test_a_label_that_is_read_in_another_way_is_another_label(samples: list[SampleFiles]) -> None:
+    plain = hash_samples(samples)
+    mapped = hash_samples([sample._replace(reading='{"3": 255}') for sample in samples])
+    other = hash_samples([sample._replace(reading='{"3": 0}') for sample in samples])
+    for name, digests in plain.items():
+        expected = hashlib.sha256(f'{digests["label"]} {{"3": 255}}'.encode()).hexdigest()
+        assert mapped[name] == {"image": digests["image"], "label": expected}
+        assert other[name]["label"] not in (expected, digests["label"])
+    samples[0].label.unlink()
+    assert hash_samples([samples[0]._replace(reading="x")])["b/x.jpg"]["label"] is None
+
+
 def test_hashes_of_values_stay_as_they_are() -> None:
     # Caches and provenance of earlier runs are found by these.
     value = {"b": [1, 2.5, None, "é"], "a": {"z": True, "y": "x, y: z"}, "c": (math.nan, Path("p"))}

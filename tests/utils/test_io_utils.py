@@ -14,7 +14,15 @@ import pytest
 import torch
 
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import atomic_path, read_json, sha256_file, to_plain, write_json
+from seglab.utils.io_utils import (
+    atomic_path,
+    read_json,
+    require_new,
+    sha256_file,
+    to_plain,
+    whole_folder,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -25,6 +33,35 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    with pytest.raises(RuntimeError), whole_folder(out) as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    for content in ("first", "second"):  # an earlier one is replaced
+        with whole_folder(out) as folder:
+            assert not any(folder.iterdir())
+            (folder / content).write_text(content)
+        assert [path.name for path in out.iterdir()] == [content]
+    with (
+        pytest.raises(UserError, match=r"cannot write .*below"),
+        whole_folder(out / "second/below"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_only_a_new_or_empty_folder_is_new(tmp_path: Path) -> None:
+    require_new(tmp_path)
+    require_new(tmp_path / "nowhere")
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UserError, match=r"is not empty \(it holds mine.txt\)"):
+        require_new(tmp_path)
+    with pytest.raises(UserError, match=r"mine.txt is a file"):
+        require_new(tmp_path / "mine.txt")
 
 
 def test_a_kill_leaves_the_old_file(tmp_path: Path) -> None:

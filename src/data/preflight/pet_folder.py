@@ -56,6 +56,10 @@ class PetFolder(SplitFolder):
             return {}
         return {pet.name: pet for pet in self.lists.split(self.subfolder, self.exclude)}
 
+    def is_there(self) -> bool:
+        """Whether there are images, and lists that say which are the split's."""
+        return self.images.is_dir() and all((self.root / name).is_file() for name in pets.LISTS)
+
     def all_images(self) -> list[Path]:
         """The listed images that are there."""
         return _existing(self.images / (name + pets.IMAGE_SUFFIX) for name in self.listed)

@@ -147,9 +147,7 @@ def _siblings(folders: dict[str, list[SplitFolder]]) -> dict[str, SplitFolder]:
         return {}
     beside = {name: first.sibling(name) for name in _SPLITS if name not in folders}
     return {
-        name: part
-        for name, part in beside.items()
-        if not part.structure_findings() and part.source not in asked
+        name: part for name, part in beside.items() if part.is_there() and part.source not in asked
     }
 
 

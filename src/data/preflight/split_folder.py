@@ -60,6 +60,10 @@ class SplitFolder:
         """What two folders share when they hold the same images."""
         return self.images, ""
 
+    def is_there(self) -> bool:
+        """Whether the split has images, be it without masks."""
+        return self.images.is_dir()
+
     def all_images(self) -> list[Path]:
         """The split's images that are there, `indices` left aside."""
         return list_files(self.images, self.img_suffixes)

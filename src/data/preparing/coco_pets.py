@@ -16,9 +16,8 @@ from tqdm import tqdm
 from seglab.data.preflight.decode import FileFacts, decode_files
 from seglab.data.preparing.coco_crops import Crop, cut_crops
 from seglab.data.preparing.coco_objects import Photograph, read_photographs
-from seglab.data.preparing.folders import require_new, whole_folder
 from seglab.utils.errors import UserError, raise_faults, tried
-from seglab.utils.io_utils import sha256_file, write_json
+from seglab.utils.io_utils import require_new, sha256_file, whole_folder, write_json
 
 FORMAT, VERSION = "seglab-coco-pets", 1
 SPLITS = ("train", "val", "test")

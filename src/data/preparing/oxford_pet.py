@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seglab.data.preflight import Finding, raise_on_faults, run_preflight
+from seglab.data.preflight import Finding, report, run_preflight
 from seglab.data.preparing.archives import unpack
-from seglab.data.preparing.folders import require_new, whole_folder
 from seglab.utils import oxford_pet as pets
 from seglab.utils.download import PublishedFile, fetch
 from seglab.utils.errors import UserError, raise_faults
+from seglab.utils.io_utils import require_new, whole_folder
 
 _SITE = "https://www.robots.ox.ac.uk/~vgg/data/pets/data"
 #: What the Visual Geometry Group publishes; the MD5 sums of these files are torchvision's.
@@ -61,8 +61,8 @@ def prepare(
         published: What the archives have to be.
 
     Returns:
-        What the preflight finds in the official files themselves: a training would stop at the
-        faults among it. What was not published like this raises instead.
+        What the preflight finds: doubts, and faults at which a training would stop. Those of a
+        folder given by hand raise instead: the official files are as they are.
 
     Raises:
         UserError: A file is wrong; names all that are.
@@ -70,15 +70,14 @@ def prepare(
     given = source.folder
     if out.is_dir() and any((out / name).exists() for name in pets.LISTS):
         print(f"{out} already holds the data set: checking it")
-        raise_on_faults(check(out))
-        return []
+        return check(out)
     require_new(out)
     if given is not None:
         print(f"checking {given}")
-        raise_on_faults(check(given))
+        findings = _sound(given)
         with whole_folder(out) as partial:
             _copy(given, partial)
-        return []
+        return [_moved(finding, given, out) for finding in findings]
     archives = _given(source.archives, published) if source.archives else None
     if archives is None:
         archives = {file.name: fetch(file, source.downloads, _WAY_OUT) for file in published}
@@ -105,6 +104,18 @@ def check(root: Path) -> list[Finding]:
         for finding in run_preflight({**loaders, "train_cfg": {}}, ("train", "val", "test"))
         if finding.code not in ("mixed-sizes", "batch-size-one")
     ]
+
+
+def _sound(root: Path) -> list[Finding]:
+    """The doubts about a folder's files.
+
+    Raises:
+        UserError: There are faults; says everything.
+    """
+    findings = check(root)
+    if any(finding.severity == "fault" for finding in findings):
+        raise UserError(report(findings), f"mend {root}, or start from the official archives")
+    return findings
 
 
 def _given(paths: Sequence[Path], published: Sequence[PublishedFile]) -> dict[str, Path]:

@@ -6,7 +6,6 @@ complete, so that a kill never leaves half a set where training would find it.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -24,7 +23,7 @@ from seglab.data.toy.options import CLASSES, SPLITS, ToyOptions
 from seglab.data.toy.scene import Scene, draw_scene
 from seglab.data.toy.shapes import ByteArray
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import read_json, write_json
+from seglab.utils.io_utils import read_json, whole_folder, write_json
 
 FORMAT = "seglab-toy"
 VERSION = 1  # of the JSON files and of the drawing: raise it when either changes
@@ -249,17 +248,6 @@ def generate(options: ToyOptions) -> Path:
     if _check_destination(out, options):
         print(f"{out} already holds this toy set: left as it is")
         return out
-    place = out.resolve()  # `--out .` has no name
-    partial_folder = place.parent / f".{place.name}.partial"
-    shutil.rmtree(partial_folder, ignore_errors=True)  # of a run that was killed
-    try:
-        partial_folder.mkdir(parents=True)
-        _build(partial_folder, options)
-        if out.exists():
-            shutil.rmtree(out)
-        partial_folder.rename(out)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error}", "check the disk and the rights") from error
-    finally:
-        shutil.rmtree(partial_folder, ignore_errors=True)
+    with whole_folder(out) as folder:
+        _build(folder, options)
     return out

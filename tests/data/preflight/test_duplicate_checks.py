@@ -59,6 +59,13 @@ def test_folders_beside_the_splits_asked_for_are_compared(root, even, splits):
     assert "img/test/u.jpg" in finding.message
 
 
+def test_a_folder_beside_them_needs_no_masks_to_be_compared(root, even):
+    copy_pair(root, "train/a", "test/u")
+    shutil.rmtree(root / "labels/test")
+    (finding,) = run_preflight(even)
+    assert finding.code == "image-in-two-splits"
+
+
 def test_other_faults_of_a_folder_not_asked_for_are_left_alone(root, even):
     write_pair(root, "test", "t", 40, 9)
     (root / "img/test/broken.jpg").write_bytes(b"")

@@ -159,6 +159,21 @@ def test_a_folder_is_checked_and_copied(
     assert snapshot(out) == before
 
 
+def test_grey_and_cmyk_photographs_of_a_folder_are_named(
+    pets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, mode in (("Bengal_1", "L"), ("beagle_2", "CMYK")):
+        path = pets / f"images/{name}.jpg"
+        Image.open(path).convert(mode).save(path)
+    out = tmp_path / "out"
+    assert prepare_oxford_pet.main(["--folder", str(pets), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "Bengal_1.jpg (mode L)" in said and "beagle_2.jpg (mode CMYK)" in said
+    assert "a training would stop" not in said
+    assert prepare_oxford_pet.main(["--folder", str(pets), "--out", str(out)]) == 0
+    assert "already holds the data set" in capsys.readouterr().out
+
+
 def test_all_faults_of_a_folder_at_once(pets: Path, tmp_path: Path) -> None:
     Image.new("L", (24, 18), 9).save(pets / "annotations/trimaps/beagle_1.png")
     (pets / "images/Bengal_1.jpg").unlink()
