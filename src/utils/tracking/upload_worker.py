@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
-from seglab.utils.script import run_tool
+from seglab.utils.script import INTERRUPTED, run_tool
 from seglab.utils.tracking.faults import TaskGoneError
 from seglab.utils.tracking.sdk_session import SdkSession
 from seglab.utils.tracking.upload import Job
@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except TaskGoneError as error:  # the others may be there
             print(f"error: {job.label}: {error}", file=sys.stderr)
             code = error.exit_code
+        except KeyboardInterrupt:  # the process that waits got it as well, and says so
+            return INTERRUPTED
         except UserError as error:
             fix = error.fix + (", without --anew" if job.anew else "")
             raise type(error)(f"{job.label}: {error.message}", fix) from error
