@@ -125,6 +125,20 @@ def test_a_server_that_cannot_be_used(variables, message, upload, session, stand
     assert not stand_in.tasks
 
 
+def test_passwords_in_addresses_are_not_shown(upload, session, stand_in) -> None:
+    away = "http://user:swordfish@127.0.0.1:9"
+    code, _, errors = upload(session, CLEARML_FILES_HOST=away)
+    assert code == 2
+    assert "http://127.0.0.1:9 refuses connections" in errors
+    assert "swordfish" not in errors
+    web = stand_in.url.replace("//", "//user:swordfish@")
+    code, said, errors = upload(session, CLEARML_WEB_HOST=web)
+    assert code == 0, errors
+    assert f"{stand_in.url}/projects/" in said
+    state = session.with_name(f"{session.name}.upload.json").read_text()
+    assert "swordfish" not in said + errors + state
+
+
 def test_no_right_to_write(upload, session, stand_in) -> None:
     stand_in.mode = "forbidden"
     code, _, errors = upload(session)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from seglab.utils.errors import UserError
+from seglab.utils.tracking.settings import without_credentials
 
 SETTINGS_HINT = (
     "`clearml-init` writes the settings, or set CLEARML_API_HOST, CLEARML_API_ACCESS_KEY and "
@@ -70,7 +71,8 @@ def server_fault(error: BaseException, server: str) -> ServerError:
     if names & _OF_THE_NETWORK:
         return UnreachableError(_unreachable(names, text, server), AGAIN)
     kind = type(error).__name__
-    return ServerError(f"{server}: unexpected {kind}: {error}", "report it, with --debug")
+    words = without_credentials(str(error))
+    return ServerError(f"{server}: unexpected {kind}: {words}", "report it, with --debug")
 
 
 def _unreachable(names: set[str], text: str, server: str) -> str:

@@ -27,8 +27,8 @@ LOG_FILE = "log.jsonl"
 
 Event = dict[str, Any]
 
-_LONGEST_LINE = 256 << 20  # bytes; the SDK writes one line for each time it reports
-_LARGEST_TASK = 256 << 20
+_LONGEST_LINE = 128 << 20  # bytes; the SDK writes one line for each time it reports
+_LARGEST_TASK = 64 << 20
 # Deflate reaches 1032. What the SDK writes stays far below; a member that would fill a disk not.
 _MOST_RATIO = 300
 _UNSUSPICIOUS = 64 << 20  # bytes

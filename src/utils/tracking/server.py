@@ -239,7 +239,7 @@ class Server:
     def web_page(self, task: str, project: str) -> str:
         """The address of a task's page; empty if the web server's address is not known."""
         try:
-            web = str(Session.get_app_server_host()).rstrip("/")
+            web = without_credentials(str(Session.get_app_server_host())).rstrip("/")
         except ValueError:
             return ""
         return f"{web}/projects/{project or '*'}/experiments/{task}/output/log"
@@ -280,6 +280,7 @@ class Server:
         Returns:
             The link to it, quoted as a browser needs it.
         """
+        where = without_credentials(self.files)
         with _Watched(path, moved) as stream:
 
             def send() -> str:
@@ -287,10 +288,10 @@ class Server:
                 self._storage = self._storage or StorageHelper.get(url, retries=1)
                 if self._storage is None:
                     fix = "see api.files_server in your clearml.conf, and its credentials"
-                    raise ServerError(f"{self.files} cannot be used as a file server", fix)
+                    raise ServerError(f"{where} cannot be used as a file server", fix)
                 return str(self._storage.upload_from_stream(stream, url, retries=1))
 
-            return self._bounded(send, alive=lambda: stream.last, where=self.files)
+            return self._bounded(send, alive=lambda: stream.last, where=where)
 
 
 @contextmanager

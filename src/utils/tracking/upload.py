@@ -110,6 +110,9 @@ def upload(
             try:
                 handles += stack.enter_context(_only_sender(held))
                 found.append(prepare())
+                if not dry_run:  # what is there will be noted
+                    state = Path(found[-1][0].state)
+                    require_writable(state.parent, f"for {state.name}, the folder")
             except UserError as error:
                 faults.append(error)
         if faults:
@@ -207,9 +210,7 @@ def _prepare_session(path: Path, options: Options) -> tuple[Job, Summary]:
     """A job from somebody's session."""
     path = path.absolute()
     state = path.with_name(f"{path.name}.{UPLOAD_FILE}")
-    job = _job(path, state, str(path), options)
-    require_writable(path.parent, "the session's folder")
-    return job
+    return _job(path, state, str(path), options)
 
 
 def _job(session: Path, state: Path, label: str, options: Options) -> tuple[Job, Summary]:

@@ -58,7 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="seglab.utils.tracking.upload_worker")
     parser.add_argument("jobs", type=Path)
     jobs = [Job(**content) for content in read_json(parser.parse_args(argv).jobs)]
+    try:
+        return _send_all(jobs)
+    except KeyboardInterrupt:  # the process that waits got it as well, and says so
+        return INTERRUPTED
 
+
+def _send_all(jobs: Sequence[Job]) -> int:
     from seglab.utils.tracking.server import Server
 
     server = Server()
@@ -69,8 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         except TaskGoneError as error:  # the others may be there
             print(f"error: {job.label}: {error}", file=sys.stderr)
             code = error.exit_code
-        except KeyboardInterrupt:  # the process that waits got it as well, and says so
-            return INTERRUPTED
         except UserError as error:
             fix = error.fix + (", without --anew" if job.anew else "")
             raise type(error)(f"{job.label}: {error.message}", fix) from error

@@ -105,9 +105,11 @@ def test_a_full_disk_is_not_the_sessions_fault(foreign_zip, monkeypatch) -> None
 
     session = SdkSession(foreign_zip)
     monkeypatch.setattr("seglab.utils.tracking.sdk_session.shutil.copyfileobj", full)
-    with pytest.raises(UserError, match="no room to unpack 'task.json'") as caught:
-        with session.source.local("task.json"):
-            pass
+    with (
+        pytest.raises(UserError, match="no room to unpack 'task.json'") as caught,
+        session.source.local("task.json"),
+    ):
+        pass
     assert "TMPDIR" in caught.value.fix
 
 

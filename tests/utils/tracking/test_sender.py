@@ -427,14 +427,15 @@ def test_a_test_in_an_agents_environment_is_a_task_of_its_own(
     fields = json.loads((folder / "session" / "task.json").read_text())
     (folder / "session" / "task.json").write_text(json.dumps({**fields, "type": kind}))
     live = Live(folder, "agents", 1.0, 0)
-    with locked(folder / "journal.jsonl", 0, UserError("")):
-        with pytest.raises(UnreachableError, match="another process sends this run"):
-            live._connect()
+    journal, busy = folder / "journal.jsonl", UserError("busy")
+    refused = pytest.raises(UnreachableError, match="another process sends this run")
+    with locked(journal, 0, busy), refused:
+        live._connect()
     sender = live._connect()
     assert (sender.state.task, sender.state.adopted) == (task, bool(task))
-    with pytest.raises(UserError, match="busy"):  # as long as it sends, nobody else does
-        with locked(folder / "journal.jsonl", 0, UserError("busy")):
-            pass
+    # As long as it sends, nobody else does.
+    with pytest.raises(UserError, match="busy"), locked(journal, 0, busy):
+        pass
 
 
 def test_a_folder_that_cannot_be_written(foreign_zip, sdk, stand_in, state_file, monkeypatch):
@@ -447,7 +448,18 @@ def test_a_folder_that_cannot_be_written(foreign_zip, sdk, stand_in, state_file,
     assert not stand_in.tasks  # nothing is there that nobody remembers
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema": 2}', '{"schema": 1, "cursors": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"schema": 2}',
+        '{"schema": 1, "cursors": 3}',
+        '{"schema": 1, "cursors": {}, "task": 3}',
+        '{"schema": 1, "cursors": {}, "artifacts": {"a": ["one"]}}',
+        '{"schema": 1, "cursors": {"log.jsonl": {"sent": "x"}}}',
+    ],
+)
 def test_a_damaged_state(content, state_file) -> None:
     state_file.write_text(content)
     with pytest.raises(UserError, match="upload.json"):

@@ -188,6 +188,7 @@ def test_a_folder_that_may_not_be_written(tmp_path, foreign_zip, monkeypatch) ->
     monkeypatch.setattr("seglab.utils.io_utils.tempfile.TemporaryFile", denied)
     with pytest.raises(UserError, match="cannot be written: Permission denied"):
         upload([], [path], Options())
+    assert upload([], [path], Options(), dry_run=True, show=lambda _: None) == 0
     monkeypatch.setattr("seglab.utils.tracking.upload.journal_of_run", denied)
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="somewhere cannot be written: Permission denied"):
