@@ -4,7 +4,8 @@ Each run is a process of its own, as a person starts it. The training's seconds 
 `run.json` (all epochs, with validation and checkpoints); the rest is what the process does before
 and after. The ratios are of neighbours, so that what else the machine does falls on both; two
 untracked runs beside each other show the noise. Processor seconds, of the process and of the
-children it waits for, feel a busy machine less. Needs the toy data (`make demo` draws it).
+children it waits for, feel a busy machine less. What the training's own thread spends inside
+tracking is timed call by call in one more run. Needs the toy data (`make demo` draws it).
 Run `python benchmarks/tracking_cost.py --pairs 6`.
 """
 
@@ -20,11 +21,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from seglab.mmseg_custom.engine import SeglabClearMLBackend
+from seglab.tools import train as train_tool
 from seglab.utils.paths import PROJECT_ROOT
+from seglab.utils.tracking.tracker import Tracker
 
 CONFIG = "configs/toy_fpn_effnetlite0_128x128.py"
 
@@ -50,6 +54,30 @@ def train(folder: Path, tracking: str, arguments: argparse.Namespace) -> Cost:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
     return Cost(json.loads((folder / "run.json").read_text())["seconds"], whole, processor)
+
+
+def inside(folder: Path, arguments: argparse.Namespace) -> tuple[float, int, float]:
+    """Seconds inside the calls of tracking, how many calls, and seconds of that training."""
+    spent: list[float] = []
+
+    def timed(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> None:
+            began = time.perf_counter()
+            method(*args, **kwargs)
+            spent.append(time.perf_counter() - began)
+
+        setattr(owner, name, call)
+
+    for name in ("add_scalars", "add_epoch", "add_image"):
+        timed(SeglabClearMLBackend, name)
+    for name in ("begin", "add"):
+        timed(Tracker, name)
+    options = ["--config", arguments.config, "--data-root", arguments.data_root]
+    options += ["--work-dir", str(folder), "--tracking", arguments.tracking]
+    train_tool.main([*options, "--cfg-options", f"train_cfg.max_epochs={arguments.epochs}"])
+    return sum(spent), len(spent), json.loads((folder / "run.json").read_text())["seconds"]
 
 
 def describe(ratios: list[float]) -> str:
@@ -89,6 +117,11 @@ def main() -> int:
                 f"{pair + 1:4}  {first.training:8.2f} {on.training:8.2f} {last.training:8.2f}"
                 f"{'':12}{ratios[-1]:8.3f}{noise[-1]:12.3f}{wall[-1]:14.1f}{processor[-1]:8.1f}"
             )
+        seconds, calls, whole = inside(Path(folder) / "inside", args)
+    print(
+        f"inside tracking           {seconds:.3f} s in {calls} calls of {whole:.1f} s of training: "
+        f"{seconds / whole:.2%}"
+    )
     print(f"training, on : off        {describe(ratios)}")
     print(f"training, off : off       {describe(noise)}")
     print(f"whole process, on - off   {describe(wall)} s, on the processor {describe(processor)} s")

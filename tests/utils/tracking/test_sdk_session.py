@@ -47,7 +47,8 @@ def test_a_zip_that_is_a_trap(add, message, foreign_zip, tmp_path) -> None:
 
 def test_a_zip_that_was_cut_off(foreign_zip, tmp_path) -> None:
     path = tmp_path / "cut.zip"
-    path.write_bytes(foreign_zip.read_bytes()[:20_000])
+    content = foreign_zip.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match="cut.zip is no whole zip"):
         SdkSession(path)
 
