@@ -160,6 +160,16 @@ def test_a_second_test_replaces_the_first_ones_session(tracked: Path) -> None:
     assert sum(isinstance(entry, Start) for entry in entries) == 1
 
 
+def test_ctrl_c_after_the_last_epoch_is_not_told_as_a_lost_run(
+    tracked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seglab.tools.train import _interrupted
+
+    assert _interrupted(tracked) == 130
+    said = capsys.readouterr().err
+    assert "was finished" in said and "--resume" not in said
+
+
 def test_off_leaves_nothing(tiny_config: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(["train", "--config", str(tiny_config), "--work-dir", str(run)]) == 0
@@ -216,6 +226,8 @@ def test_of_several_processes_the_first_tracks(tiny_config: Path, tmp_path: Path
     assert sum(isinstance(entry, Start) for entry in entries) == 1
     points = Session(run / "tracking" / "session.zip").scalars()
     assert {step for (title, _, step) in points if title == "val"} == {1, 2}
+    losses = {series for (title, series, _) in points if title == "epoch/loss"}
+    assert losses == {"loss", *(f"decode.loss_{part}" for part in ("ce", "combo", "dice"))}
 
 
 def test_training_goes_on_when_tracking_cannot(tiny_config: Path, tmp_path: Path) -> None:

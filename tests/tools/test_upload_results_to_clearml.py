@@ -1,7 +1,9 @@
 """`seglab upload-results-to-clearml` as it is run: exit codes, lines, and the server's view."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +112,7 @@ def test_a_deleted_task_and_a_new_one(upload, session, stand_in) -> None:
     [
         ({"CLEARML_API_SECRET_KEY": "wrong"}, "does not accept the credentials"),
         ({"CLEARML_API_HOST": "http://127.0.0.1:9"}, "no server is running there"),
+        ({"CLEARML_API_HOST": "localhost:8008"}, "is no address of a server"),
         ({"CLEARML_API_ACCESS_KEY": ""}, "no ClearML credentials"),
     ],
 )
@@ -120,6 +123,20 @@ def test_a_server_that_cannot_be_used(variables, message, upload, session, stand
     assert message in line
     assert "fix:" in errors
     assert not stand_in.tasks
+
+
+def test_passwords_in_addresses_are_not_shown(upload, session, stand_in) -> None:
+    away = "http://user:swordfish@127.0.0.1:9"
+    code, _, errors = upload(session, CLEARML_FILES_HOST=away)
+    assert code == 2
+    assert "http://127.0.0.1:9 refuses connections" in errors
+    assert "swordfish" not in errors
+    web = stand_in.url.replace("//", "//user:swordfish@")
+    code, said, errors = upload(session, CLEARML_WEB_HOST=web)
+    assert code == 0, errors
+    assert f"{stand_in.url}/projects/" in said
+    state = session.with_name(f"{session.name}.upload.json").read_text()
+    assert "swordfish" not in said + errors + state
 
 
 def test_no_right_to_write(upload, session, stand_in) -> None:
@@ -136,6 +153,20 @@ def test_a_server_that_never_answers(upload, session, stand_in) -> None:
     assert code == 2
     assert "does not answer" in errors
     assert time.monotonic() - began < 30
+
+
+def test_ctrl_c_ends_both_processes_with_one_line(session, stand_in, clearml_environment) -> None:
+    stand_in.mode = "hang"
+    command = [sys.executable, "-m", "seglab.tools.upload_results_to_clearml", str(session)]
+    child = subprocess.Popen(
+        command, env=clearml_environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    limit = time.monotonic() + 20
+    while not stand_in._open and time.monotonic() < limit:
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=10)
+    assert (child.returncode, errors) == (130, "interrupted\n")
 
 
 def test_bad_input_is_refused_before_the_first_request(upload, session, stand_in) -> None:

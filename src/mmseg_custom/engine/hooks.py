@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import EarlyStoppingHook, Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 from tqdm import tqdm
@@ -48,6 +49,7 @@ def _earlier_records(runner: Any) -> list[dict[str, Any]]:
 
 def _losses_with_parts(model: Any) -> dict[str, Any]:
     """Every loss that keeps its parts (`ComboLoss.parts`), by its owner's name in the log."""
+    model = model.module if is_model_wrapper(model) else model  # the same names in every process
     return {
         name.split(".loss_decode")[0].replace("_head", ""): module
         for name, module in model.named_modules()

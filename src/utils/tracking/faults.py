@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from seglab.utils.errors import UserError
+from seglab.utils.tracking.settings import without_credentials
 
 SETTINGS_HINT = (
     "`clearml-init` writes the settings, or set CLEARML_API_HOST, CLEARML_API_ACCESS_KEY and "
@@ -16,6 +17,7 @@ SETTINGS_HINT = (
 )
 NO_CREDENTIALS = "no ClearML credentials"
 AGAIN = "check the network and the server, then run the command again: it goes on where it stopped"
+_NO_ADDRESS = {"InvalidSchema", "MissingSchema", "InvalidURL", "LocationParseError"}
 _OF_THE_NETWORK = {"OSError", "RequestException", "HTTPError", "LoginError"}
 
 
@@ -56,17 +58,21 @@ def server_fault(error: BaseException, server: str) -> ServerError:
     text = " ".join(str(seen) for seen in _chain(error))
     if "MissingConfigError" in names:
         return ServerError(NO_CREDENTIALS, SETTINGS_HINT)
-    if "misconfigured" in text or "Missing meta section" in text:
+    if "misconfigured" in text or "Missing meta section" in text or "DecodeError" in names:
         return _no_api(server)
     login = re.search(r"\(error (\d{3}) from .*?\): (.*)", text)
     upload = re.search(r"Failed uploading object .* \((\d{3})\): (.*)", text, re.DOTALL)
     answered = login or upload
     if answered:
         return http_fault(int(answered[1]), answered[2], server)
+    if names & _NO_ADDRESS:
+        fix = "give one such as http://localhost:8008: CLEARML_API_HOST, or `api` in clearml.conf"
+        return ServerError(f"{server} is no address of a server", fix)
     if names & _OF_THE_NETWORK:
         return UnreachableError(_unreachable(names, text, server), AGAIN)
     kind = type(error).__name__
-    return ServerError(f"{server}: unexpected {kind}: {error}", "report it, with --debug")
+    words = without_credentials(str(error))
+    return ServerError(f"{server}: unexpected {kind}: {words}", "report it, with --debug")
 
 
 def _unreachable(names: set[str], text: str, server: str) -> str:

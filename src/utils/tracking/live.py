@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,8 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
 from seglab.utils.script import run_tool
 from seglab.utils.tracking.faults import ServerError, UnreachableError
-from seglab.utils.tracking.journal import End, JournalTail, Start
+from seglab.utils.tracking.journal import JOURNAL_FILE, End, JournalTail, Start
+from seglab.utils.tracking.locks import locked
 from seglab.utils.tracking.mode import upload_command
 from seglab.utils.tracking.sdk_session import SdkSession
 from seglab.utils.tracking.settings import SESSION_FOLDER
@@ -79,6 +80,7 @@ class Live:
         self._refused = ""
         self._told = ""
         self._pause = _POLL_SECONDS
+        self._lock = ExitStack()  # held to the end of the process
 
     def run(self) -> int:
         """Send until the run is over; returns the exit code."""
@@ -168,9 +170,14 @@ class Live:
             session = SdkSession(self._folder / str(described["folder"]))
         except (UserError, KeyError, TypeError):
             return None  # it is being written
-        server = Server(deadline=self._deadline)
-        state = UploadState.load(self._folder / UPLOAD_FILE)
-        if self._task and state.task != self._task:
+        busy = UnreachableError("another process sends this run", "wait until it is done")
+        with ExitStack() as stack:
+            stack.enter_context(locked(self._folder / JOURNAL_FILE, 0, busy))
+            server = Server(deadline=self._deadline)
+            state = UploadState.load(self._folder / UPLOAD_FILE)
+            self._lock = stack.pop_all()
+        # A test in the agent's environment is a task of its own, not the training's.
+        if self._task and state.task != self._task and session.task.get("type") == "training":
             state = UploadState(state.path, task=self._task, adopted=True)
         return Sender(session, state, server, tell=_say)
 

@@ -23,7 +23,7 @@ from seglab.utils.tracking.faults import NO_CREDENTIALS, SETTINGS_HINT
 from seglab.utils.tracking.git_state import script_entry
 from seglab.utils.tracking.journal import Script, Start
 from seglab.utils.tracking.mode import check_connection
-from seglab.utils.tracking.settings import child_environment
+from seglab.utils.tracking.settings import child_environment, without_credentials
 
 #: Starts a program of the checkout that it lies in, whatever seglab is installed beside it.
 ENTRY = "src/from_checkout.py"
@@ -71,6 +71,9 @@ def enqueue_training(
     script = script_entry("train", root=root)
     where, faults = _config_in_checkout(config, root)
     faults += _faults_of_code(script)
+    entry_point = shlex.join([ENTRY, "train", *_arguments_there(arguments, where)])
+    if without_credentials(entry_point) != entry_point:
+        faults.append("the command line holds what looks like a secret")
     raise_faults(
         f"{config} cannot be trained elsewhere", faults, "commit and push what the agent needs"
     )
@@ -83,7 +86,6 @@ def enqueue_training(
             f"warning: commit {script.commit[:10]} is on no branch of {script.repository} that is "
             "known here: the agent fails unless you push it"
         )
-    entry_point = shlex.join([ENTRY, "train", *_arguments_there(arguments, where)])
     code = {**_fields(script), "entry_point": entry_point}
     job = {"queue": queue, "start": _fields(start), "script": code}
     said = _run_worker(job, environ)
@@ -139,12 +141,14 @@ def _arguments_there(arguments: Sequence[str], config: str) -> list[str]:
     waiting = iter(arguments)
     for argument in waiting:
         name, equals, _ = argument.partition("=")
-        if name not in {"--queue", "--config"}:
+        # argparse takes `--que`, too; an agent that is given it would queue the task again.
+        full = [o for o in ("--queue", "--config") if len(name) > 2 and o.startswith(name)]
+        if not full:
             there.append(argument)
             continue
         if not equals:
             next(waiting, None)
-        if name == "--config":
+        if full == ["--config"]:
             there += ["--config", config]
     return there
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, write_json
+from seglab.utils.tracking.settings import without_credentials
 
 
 def _require_queue(name: str) -> None:
@@ -17,14 +18,15 @@ def _require_queue(name: str) -> None:
     from seglab.utils.tracking.faults import http_fault
 
     session = Session()
+    host = without_credentials(str(session.host))
     result = session.send(queues.GetAllRequest(only_fields=["name"]))
     if not result.ok():
-        raise http_fault(result.meta.result_code, str(result.meta.result_msg), session.host)
+        raise http_fault(result.meta.result_code, str(result.meta.result_msg), host)
     names = sorted(queue.name for queue in result.response.queues)
     if name not in names:
         there = f"there are: {', '.join(names)}" if names else "there is none"
         raise UserError(
-            f"{session.host} has no such queue ({there})",
+            f"{host} has no such queue ({there})",
             "name one of them, or make it on the page Workers & Queues",
         )
 
@@ -40,7 +42,8 @@ def _enqueue(job: dict[str, Any], answer: Path) -> None:
     )
     task.set_comment(start["comment"])
     clearml_utils.set_script(task, **job["script"])
-    write_json(answer, {"task": task.id, "url": task.get_output_log_web_page()})
+    url = without_credentials(task.get_output_log_web_page())
+    write_json(answer, {"task": task.id, "url": url})
     task.execute_remotely(queue_name=job["queue"])  # does not come back: the SDK ends the process
 
 
@@ -54,7 +57,7 @@ def main() -> int:
 
         from seglab.utils.tracking.faults import server_fault
 
-        server = Session.get_api_server_host()
+        server = without_credentials(str(Session.get_api_server_host()))
         fault = error if isinstance(error, UserError) else server_fault(error, server)
         write_json(answer, {"fault": fault.message, "fix": fault.fix})
     return 1

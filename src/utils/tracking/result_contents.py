@@ -121,7 +121,7 @@ def training_results(run_folder: Path, time: float | None = None) -> list[Entry]
     entries: list[Entry] = [*_best_values(best, monitor, record, time)]
     number = best.get("epoch")
     if isinstance(number, int):
-        table = class_table(best, number, "best epoch", "per class", _prefix(monitor), time)
+        table = class_table(best, number, "best epoch", "per class", _prefix(config), time)
         entries += [table] if table.rows else []
     if (run_folder / CURVES_FILE).is_file():
         epochs = record.get("epochs")
@@ -256,9 +256,13 @@ def _checkpoint(path: Path, best: Mapping[str, Any], monitor: str, time: float) 
     return Artifact("best checkpoint", path.name, metadata, time=time)
 
 
-def _prefix(monitor: str) -> str:
-    """What the validation puts before each key, such as `val/`."""
-    return VALIDATION if monitor.startswith(VALIDATION) else ""
+def _prefix(config: Mapping[str, Any]) -> str:
+    """What the validation puts before each key: `val/` unless the config says otherwise."""
+    evaluators = config.get("val_evaluator")
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if isinstance(evaluator, Mapping) and "prefix" in evaluator:
+            return f"{evaluator['prefix']}/" if evaluator["prefix"] else ""
+    return VALIDATION
 
 
 def _in_epochs(run_folder: Path) -> bool:

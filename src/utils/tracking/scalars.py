@@ -26,16 +26,17 @@ def logged_scalars(tags: Mapping[str, Any], step: int, time: float) -> list[Scal
     """One record of mmengine's LoggerHook, as its visualizer is given it.
 
     Args:
-        tags: Key -> value. Those of a validation have `val/...` among them; its `time` and
-            `data_time` become `val/time` and `val/data_time`: they are counted in epochs, and
-            would fall among the training's.
+        tags: Key -> value. Those of a validation have `val/...` (or another prefix) among them;
+            its `time` and `data_time` become `val/time` and `val/data_time`: they are counted in
+            epochs, and would fall among the training's.
         step: Iterations for training, epochs (as LoggerHook counts) for a validation.
         time: When it was logged, in seconds since 1970.
 
     Returns:
         A point for each finite number.
     """
-    validation = any(key.startswith(VALIDATION) for key in tags)
+    # Whatever the evaluator's prefix is; a training always has its loss.
+    validation = "loss" not in tags and any("/" in str(key) for key in tags)
     points = []
     for key, value in _numbers(tags):
         name = f"{VALIDATION}{key}" if validation and key in _TIMES else key

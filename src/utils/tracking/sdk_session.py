@@ -6,6 +6,7 @@ called never becomes a path. Nothing that is read is executed.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import stat
@@ -13,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
@@ -26,8 +27,8 @@ LOG_FILE = "log.jsonl"
 
 Event = dict[str, Any]
 
-_LONGEST_LINE = 256 << 20  # bytes; the SDK writes one line for each time it reports
-_LARGEST_TASK = 256 << 20
+_LONGEST_LINE = 128 << 20  # bytes; the SDK writes one line for each time it reports
+_LARGEST_TASK = 64 << 20
 # Deflate reaches 1032. What the SDK writes stays far below; a member that would fill a disk not.
 _MOST_RATIO = 300
 _UNSUSPICIOUS = 64 << 20  # bytes
@@ -57,8 +58,11 @@ class FolderSource:
 
     def _path(self, name: str) -> Path | None:
         path = self._folder / name
-        inside = path.resolve().is_relative_to(self._folder.resolve())
-        return path if inside and path.is_file() else None
+        try:
+            inside = path.resolve().is_relative_to(self._folder.resolve())
+            return path if inside and path.is_file() else None
+        except (OSError, ValueError):  # no name that a file can have
+            return None
 
     def size(self, name: str) -> int | None:
         """See `Source`."""
@@ -115,7 +119,7 @@ class ZipSource:
             fault = f"claims to unpack to {member.file_size / 1e9:.1f} GB: a zip bomb"
         if fault:
             raise UserError(
-                f"{self._path}: its member {name!r} {fault}",
+                f"{self._path}: its member {name!a} {fault}",
                 "ClearML does not write such zips; do not trust where it came from",
             )
 
@@ -139,7 +143,10 @@ class ZipSource:
                 with self._zip.open(self._members[name]) as stream, path.open("wb") as target:
                     shutil.copyfileobj(stream, target, 1 << 20)
             except _DAMAGE as error:
-                raise UserError(f"{self._path}: {name}: {error}", _REMAKE) from error
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    fix = f"make room on the disk of {folder}, or name another with TMPDIR"
+                    raise UserError(f"{self._path}: no room to unpack {name!a}", fix) from error
+                raise UserError(f"{self._path}: {name!a}: {error}", _REMAKE) from error
             yield path
 
 
@@ -182,22 +189,19 @@ class SdkSession:
         except (ValueError, *_DAMAGE) as error:
             raise UserError(f"{where} is damaged: {error}", _REMAKE) from error
         texts = ("id", "name")
-        if not isinstance(task, dict) or any(not isinstance(task.get(k), str) for k in texts):
+        if not isinstance(task, dict) or any(not _is_text(task.get(key)) for key in texts):
             raise UserError(f"{where} is not what ClearML writes", _REMAKE)
-        kinds = {"execution": dict, "hyperparams": dict, "configuration": dict, "tags": list}
-        for key, kind in kinds.items():
-            if not isinstance(task.get(key) or kind(), kind):
-                raise UserError(f"{where}: {key} is not what ClearML writes", _REMAKE)
+        faults = [
+            key for key, is_good in _FIELDS.items() if task.get(key) and not is_good(task[key])
+        ]
+        if faults:
+            raise UserError(f"{where}: {', '.join(faults)} is not what ClearML writes", _REMAKE)
         self.task = task
         return task
 
     def artifacts(self) -> list[dict[str, Any]]:
         """The artifacts that the task lists."""
-        found = (self.task.get("execution") or {}).get("artifacts") or []
-        if not isinstance(found, list) or any(
-            not isinstance(item, dict) or not isinstance(item.get("uri", ""), str) for item in found
-        ):
-            raise UserError(f"{self.path}: {TASK_FILE}: artifacts are damaged", _REMAKE)
+        found: list[dict[str, Any]] = (self.task.get("execution") or {}).get("artifacts") or []
         return found
 
     def file_of(self, event: Event) -> str | None:
@@ -301,6 +305,45 @@ class EventReader:
     def _damage(self, what: str) -> UserError:
         where = f"{self._session.path}: {self._name}, line {self.line + 1}"
         return UserError(f"{where} {what}", _REMAKE)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_sections(value: Any) -> bool:
+    return _is_dict(value) and all(map(_is_dict, value.values()))
+
+
+def _is_execution(value: Any) -> bool:
+    if not _is_dict(value):
+        return False
+    artifacts = value.get("artifacts") or []
+    return isinstance(artifacts, list) and all(
+        _is_dict(item)
+        and _is_text(item.get("key"))
+        and all(isinstance(item.get(key) or "", str) for key in ("type", "mode", "hash"))
+        and isinstance(item.get("uri", ""), str)
+        for item in artifacts
+    )
+
+
+#: What the fields of `task.json` have to be, where there are any.
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        ("type", "status", "status_reason", "comment", "project_name", "offline_folder"), _is_text
+    ),
+    "output_dest": _is_text,
+    "tags": lambda value: isinstance(value, list) and all(isinstance(tag, str) for tag in value),
+    "hyperparams": lambda value: _is_sections(value) and all(map(_is_sections, value.values())),
+    "configuration": _is_sections,
+    "execution": _is_execution,
+    **dict.fromkeys(("script", "container", "runtime"), _is_dict),
+}
 
 
 def _is_event(event: Any) -> bool:

@@ -16,6 +16,7 @@ from seglab.utils.tracking.event_stream import BATCH_EVENTS, EventStream, withou
 from seglab.utils.tracking.faults import ServerError, TaskGoneError
 from seglab.utils.tracking.sdk_session import LOG_FILE, METRICS_FILE, Event, SdkSession
 from seglab.utils.tracking.server import Server
+from seglab.utils.tracking.session_summary import printable
 from seglab.utils.tracking.upload_state import UploadState
 
 _DEFAULT_PROJECT = "practicum_segmentation"
@@ -201,7 +202,7 @@ class Sender:
             link = self.state.artifacts.get(_artifact_name(item))
             if link is not None and link[0] == _artifact_digest(item):
                 listed.append({**item, "uri": link[1]})
-            elif self.session.member_of(item.get("uri", "")) is None and "://" in item["uri"]:
+            elif "://" in (uri := item.get("uri", "")) and self.session.member_of(uri) is None:
                 listed.append(item)
         return listed
 
@@ -235,7 +236,7 @@ class Sender:
             stream.note_sending()
             ready = [ready for event in batch if (ready := self._ready(event)) is not None]
             for refused in self._server.add_events(ready) if ready else []:
-                self._tell(f"the server refused events: {refused}")
+                self._tell(f"the server refused events: {printable(refused)}")
             self._moved(stream.acknowledge())
         self._moved(stream.passed())
 
@@ -250,9 +251,9 @@ class Sender:
             ready["url"] = self._upload(member)
         elif event.get("plot_str") and self.session.id in event["plot_str"]:
             ready["plot_str"] = self._with_images(event["plot_str"])
-        if len(ready.get("plot_str") or ready.get("msg") or "") > _LARGEST_EVENT:
-            name = f"{event.get('metric')}/{event.get('variant')}"
-            self._tell(f"left out, too large for the server: {event['type']} {name}")
+        if len(json.dumps(ready)) > _LARGEST_EVENT:
+            name = printable(f"{event['type']} {event.get('metric')}/{event.get('variant')}")
+            self._tell(f"left out, too large for the server: {name}")
             return None
         return ready
 
@@ -265,7 +266,7 @@ class Sender:
                 member = self.session.member_of(image["source"])
                 if member is not None and self.session.source.size(member) is not None:
                     image["source"] = self._upload(member)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return text  # no plot of the SDK's making
         return json.dumps(plot)
 

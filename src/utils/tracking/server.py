@@ -15,7 +15,8 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,6 +117,9 @@ class Server:
         self._limits = limits or Limits()
         self.deadline = deadline or Deadline()
         self.url = api_address()
+        # What goes wrong is raised; the SDK's own lines would come between ours.
+        for name in ("clearml.session", "clearml.storage"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         # Trying again is the sender's business: it knows what was acknowledged.
         once = {"total": 0, "connect": 0, "read": 0, "redirect": 2, "status": 0}
         self._session = self._bounded(lambda: _Session(http_retries_config=once))
@@ -123,7 +127,6 @@ class Server:
         InterfaceBase._set_default_session(self._session)
         # There is a progress bar already, if anybody looks.
         _storage_callbacks.tqdm = None
-        logging.getLogger("clearml.storage").setLevel(logging.WARNING)
         self._storage: Any = None
         self.files: str = str(Session.get_files_server_host()).rstrip("/")
 
@@ -175,6 +178,15 @@ class Server:
             raise http_fault(result.meta.result_code, str(result.meta.result_msg), self.url)
         return result
 
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        """Tell an answer that is no ClearML server's: of a proxy, or of a server that is broken."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            fault = f"{self.url} answers what no ClearML server does"
+            raise UnreachableError(fault, AGAIN) from error
+
     # Tasks.
 
     def task(self, task: str) -> dict[str, Any] | None:
@@ -183,33 +195,41 @@ class Server:
             answer = self._ask(tasks.GetByIdRequest(task=task))
         except TaskGoneError:
             return None
-        found: dict[str, Any] = answer.response.task.to_dict()
+        with self._read():
+            found: dict[str, Any] = answer.response.task.to_dict()
         return found
 
     def find_task(self, text: str) -> str | None:
         """The id of the task whose description holds a text; None if there is none."""
         pattern = {"pattern": re.escape(text), "fields": ["comment"]}
         request = tasks.GetAllRequest(_any_=pattern, only_fields=["id"], search_hidden=True)
-        found = self._ask(request).response.tasks
-        return str(found[0].id) if found else None
+        with self._read():
+            found = self._ask(request).response.tasks
+            return _id(found[0]) if found else None
 
     def project(self, name: str) -> str:
         """The id of a project; it is made if there is none of this name."""
         pattern = f"^{re.escape(name)}$"
-        found = self._ask(projects.GetAllRequest(name=pattern, only_fields=["id"]))
-        if found.response.projects:
-            return str(found.response.projects[0].id)
-        return str(self._ask(projects.CreateRequest(name=name, description="")).response.id)
+        with self._read():
+            found = self._ask(projects.GetAllRequest(name=pattern, only_fields=["id"])).response
+            if found.projects:
+                return _id(found.projects[0])
+            return _id(self._ask(projects.CreateRequest(name=name, description="")).response)
 
     def create_task(self, fields: Mapping[str, Any]) -> str:
         """Make a task; returns its id."""
-        return str(self._ask(tasks.CreateRequest(**fields)).response.id)
+        with _made():
+            request = tasks.CreateRequest(**fields)
+        with self._read():
+            return _id(self._ask(request).response)
 
     def edit_task(self, task: str, fields: Mapping[str, Any]) -> None:
         """Set fields of a task, in whatever state it is."""
         known = set(tasks.EditRequest._get_data_props())
         used = {key: value for key, value in fields.items() if key in known}
-        self._ask(tasks.EditRequest(task=task, force=True, **used))
+        with _made():
+            request = tasks.EditRequest(task=task, force=True, **used)
+        self._ask(request)
 
     def set_status(self, task: str, status: str, reason: str = "") -> None:
         """Set a task's status: "in_progress", "completed", "failed" or "stopped"."""
@@ -219,7 +239,7 @@ class Server:
     def web_page(self, task: str, project: str) -> str:
         """The address of a task's page; empty if the web server's address is not known."""
         try:
-            web = str(Session.get_app_server_host()).rstrip("/")
+            web = without_credentials(str(Session.get_app_server_host())).rstrip("/")
         except ValueError:
             return ""
         return f"{web}/projects/{project or '*'}/experiments/{task}/output/log"
@@ -234,19 +254,20 @@ class Server:
         """
         size = sum(200 + len(event.get("plot_str") or event.get("msg") or "") for event in events)
         request = event_requests.AddBatchRequest(requests=list(map(dict, events)))
-        answer = self._ask(request, size)
-        data = answer.response_data or {}
-        if not data.get("errors"):
-            return []
-        info = data.get("errors_info") or {}
-        return [f"{key} (x{count})" for key, count in dict(info).items()] or ["no reason given"]
+        with self._read():
+            data = self._ask(request, size).response_data
+            data["added"]  # what does not say so is no acknowledgement
+            info = dict(data.get("errors_info") or {}) if data.get("errors") else {}
+            none = ["no reason given"] if data.get("errors") else []
+            return [f"{key} (x{count})" for key, count in info.items()] or none
 
     def last_logs(self, task: str, count: int) -> list[dict[str, Any]]:
         """The newest log events that the server has of a task."""
         request = event_requests.GetTaskLogRequest(
             task=task, batch_size=count, navigate_earlier=True
         )
-        return list((self._ask(request).response_data or {}).get("events") or [])
+        with self._read():
+            return list(self._ask(request).response_data.get("events") or [])
 
     def upload(self, path: Path, url: str, moved: Callable[[int], object]) -> str:
         """Upload a file, and make sure that the storage took it.
@@ -259,6 +280,7 @@ class Server:
         Returns:
             The link to it, quoted as a browser needs it.
         """
+        where = without_credentials(self.files)
         with _Watched(path, moved) as stream:
 
             def send() -> str:
@@ -266,10 +288,27 @@ class Server:
                 self._storage = self._storage or StorageHelper.get(url, retries=1)
                 if self._storage is None:
                     fix = "see api.files_server in your clearml.conf, and its credentials"
-                    raise ServerError(f"{self.files} cannot be used as a file server", fix)
+                    raise ServerError(f"{where} cannot be used as a file server", fix)
                 return str(self._storage.upload_from_stream(stream, url, retries=1))
 
-            return self._bounded(send, alive=lambda: stream.last, where=self.files)
+            return self._bounded(send, alive=lambda: stream.last, where=where)
+
+
+@contextmanager
+def _made() -> Iterator[None]:
+    """Tell fields of a session that the SDK's client does not take."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        fix = "send a session that ClearML's SDK wrote"
+        raise ServerError(f"the session's fields are not ClearML's: {error}", fix) from error
+
+
+def _id(item: Any) -> str:
+    """The id that a server gives something; nothing goes on without one."""
+    if not isinstance(item.id, str) or not item.id:
+        raise ValueError("no id")
+    return item.id
 
 
 class _Watched(io.FileIO):

@@ -60,6 +60,11 @@ def _one(kind: str, count: int) -> str:
     return kind.removesuffix("s") if count == 1 else kind
 
 
+def printable(text: str) -> str:
+    """A line of a session's names, with what would steer a terminal written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def summarise(session: SdkSession, partial: bool = False) -> Summary:
     """Read a whole session through.
 
@@ -87,7 +92,8 @@ def summarise(session: SdkSession, partial: bool = False) -> Summary:
         summary.bytes += session.source.size(name) or 0
         _add_events(summary, session, name)
     if not partial:
-        raise_faults(f"{session.path} is not whole", summary.faults, _REMAKE)
+        faults = [printable(fault) for fault in summary.faults]
+        raise_faults(f"{session.path} is not whole", faults, _REMAKE)
     return summary
 
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from seglab.utils.errors import UserError
@@ -20,11 +22,17 @@ from seglab.utils.result_files import METRICS_FILE, TRACKING_FOLDER
 from seglab.utils.tracking.contents import journal_of_run, journal_of_test
 from seglab.utils.tracking.faults import NO_CREDENTIALS, SETTINGS_HINT
 from seglab.utils.tracking.journal import JOURNAL_FILE, is_finished, read_journal
+from seglab.utils.tracking.locks import locked
 from seglab.utils.tracking.mode import has_credentials
 from seglab.utils.tracking.sdk_session import SdkSession
-from seglab.utils.tracking.session_summary import Summary, require_metrics, summarise
+from seglab.utils.tracking.session_summary import (
+    Summary,
+    printable,
+    require_metrics,
+    summarise,
+)
 from seglab.utils.tracking.settings import child_environment
-from seglab.utils.tracking.upload_state import UPLOAD_FILE
+from seglab.utils.tracking.upload_state import UPLOAD_FILE, UploadState
 from seglab.utils.tracking.writer import SESSION_ZIP, write_session
 
 _STILL = "the run was killed, or still goes on"
@@ -96,18 +104,33 @@ def upload(
         raise UserError(NO_CREDENTIALS, SETTINGS_HINT)
     faults: list[UserError] = []
     found: list[tuple[Job, Summary]] = []
-    for prepare in _preparations(runs, sessions, options, faults):
-        try:
-            found.append(prepare())
-        except UserError as error:
-            faults.append(error)
-    if faults:
-        _raise(faults)
-    if dry_run:
-        for job, summary in found:
-            show(describe(job, summary))
-        return 0
-    return _send([job for job, _ in found])
+    with ExitStack() as stack:
+        handles: list[int] = []
+        for held, prepare in _preparations(runs, sessions, options, faults):
+            try:
+                handles += stack.enter_context(_only_sender(held))
+                found.append(prepare())
+                if not dry_run:  # what is there will be noted
+                    state = Path(found[-1][0].state)
+                    require_writable(state.parent, f"for {state.name}, the folder")
+            except UserError as error:
+                faults.append(error)
+        if faults:
+            _raise(faults)
+        if dry_run:
+            for job, summary in found:
+                show(describe(job, summary))
+            return 0
+        return _send([job for job, _ in found], handles)
+
+
+def _only_sender(path: Path) -> AbstractContextManager[tuple[int, ...]]:
+    """Keep others from sending what lies at a path; two at once would make two tasks of it."""
+    busy = UserError(
+        f"{path}: another process sends it",
+        "wait until it is done; what a run itself sends ends soon after the run",
+    )
+    return locked(path, 0, busy)
 
 
 def _raise(faults: Sequence[UserError]) -> None:
@@ -120,18 +143,25 @@ def _raise(faults: Sequence[UserError]) -> None:
 
 def _preparations(
     runs: Sequence[Path], sessions: Sequence[Path], options: Options, faults: list[UserError]
-) -> Iterator[Callable[[], tuple[Job, Summary]]]:
-    """One call for each session there is to send."""
+) -> Iterator[tuple[Path, Callable[[], tuple[Job, Summary]]]]:
+    """For each session there is to send, once: what to lock, and the call that makes its job."""
+    seen: set[Path] = set()
+
+    def is_new(path: Path) -> bool:
+        known = path.resolve() in seen
+        seen.add(path.resolve())
+        return not known
+
     for run in runs:
         try:
             folders = _tracking_folders(run)
         except UserError as error:
             faults.append(error)
             continue
-        for folder in folders:
-            yield lambda folder=folder: _prepare_tracked(folder, options)  # type: ignore[misc]
-    for path in sessions:
-        yield lambda path=path: _prepare_session(path, options)  # type: ignore[misc]
+        for folder in filter(is_new, folders):
+            yield folder / JOURNAL_FILE, partial(_prepare_tracked, folder, options)
+    for path in filter(is_new, sessions):
+        yield path, partial(_prepare_session, path, options)
 
 
 def _tracking_folders(run: Path) -> list[Path]:
@@ -178,15 +208,16 @@ def _prepare_tracked(folder: Path, options: Options) -> tuple[Job, Summary]:
 
 def _prepare_session(path: Path, options: Options) -> tuple[Job, Summary]:
     """A job from somebody's session."""
+    path = path.absolute()
     state = path.with_name(f"{path.name}.{UPLOAD_FILE}")
-    job = _job(path, state, str(path), options)
-    require_writable(path.absolute().parent, "the session's folder")
-    return job
+    return _job(path, state, str(path), options)
 
 
 def _job(session: Path, state: Path, label: str, options: Options) -> tuple[Job, Summary]:
     summary = summarise(SdkSession(session), options.partial)
     require_metrics(summary, label)
+    if not options.anew:
+        UploadState.load(state)  # its faults are told here
     status = summary.status or "completed"
     job = Job(
         session=str(session),
@@ -216,7 +247,8 @@ def describe(job: Job, summary: Summary) -> str:
     files |= {f"image {name.split('/metrics/')[-1]}": s for name, s in summary.images.items()}
     for name, size in files.items():
         lines.append(f"    {_size(size) if size is not None else 'a link':>9}  {name}")
-    return "\n".join(lines + [f"  left out: {fault}" for fault in summary.faults])
+    lines += [f"  left out: {fault}" for fault in summary.faults]
+    return "\n".join(map(printable, lines))
 
 
 def _size(count: int) -> str:
@@ -228,11 +260,17 @@ def _size(count: int) -> str:
     return f"{size:.1f} GB"
 
 
-def _send(jobs: Sequence[Job]) -> int:
-    """Have the jobs sent by a process of its own; returns its exit code."""
+def _send(jobs: Sequence[Job], handles: Sequence[int]) -> int:
+    """Have the jobs sent by a process of its own, which keeps the locks; returns its exit code."""
     with tempfile.TemporaryDirectory(prefix="seglab-upload-") as name:
         file = Path(name) / "jobs.json"
         file.write_text(json.dumps([asdict(job) for job in jobs]), encoding="utf-8")
         command = [sys.executable, "-m", "seglab.utils.tracking.upload_worker", str(file)]
         environment = child_environment(Path(name), offline=False)
-        return subprocess.run(command, env=environment, check=False).returncode
+        code = subprocess.run(
+            command, env=environment, pass_fds=tuple(handles), check=False
+        ).returncode
+    if code < 0:
+        fix = "run the command again: it goes on where it stopped"
+        raise UserError(f"the process that sends was ended by signal {-code}", fix)
+    return code

@@ -78,7 +78,13 @@ class UploadState:
             if content.pop("schema") != _SCHEMA:
                 raise ValueError("another version wrote it")
             cursors = {key: Cursor(**value) for key, value in content.pop("cursors").items()}
-            return cls(path, cursors=cursors, **content)
+            state = cls(path, cursors=cursors, **content)
+            _require_kinds(state, cls(path))
+            for cursor in cursors.values():
+                _require_kinds(cursor, Cursor())
+            if not all(map(_is_digest_and_link, state.artifacts.values())):
+                raise ValueError("artifacts")
+            return state
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             fix = "start a new task with --anew"
             raise UserError(f"{path} is not what seglab writes: {error}", fix) from error
@@ -99,3 +105,14 @@ class UploadState:
                 "not be remembered",
                 "copy the session into a folder that you may write, and give it from there",
             ) from error
+
+
+def _require_kinds(found: UploadState | Cursor, usual: UploadState | Cursor) -> None:
+    """Make sure that each field is of its type."""
+    for key, value in vars(usual).items():
+        if type(getattr(found, key)) is not type(value):
+            raise TypeError(f"{key} is no {type(value).__name__}")
+
+
+def _is_digest_and_link(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
-from seglab.utils.script import run_tool
+from seglab.utils.script import INTERRUPTED, run_tool
 from seglab.utils.tracking.faults import TaskGoneError
 from seglab.utils.tracking.sdk_session import SdkSession
 from seglab.utils.tracking.upload import Job
@@ -58,7 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="seglab.utils.tracking.upload_worker")
     parser.add_argument("jobs", type=Path)
     jobs = [Job(**content) for content in read_json(parser.parse_args(argv).jobs)]
+    try:
+        return _send_all(jobs)
+    except KeyboardInterrupt:  # the process that waits got it as well, and says so
+        return INTERRUPTED
 
+
+def _send_all(jobs: Sequence[Job]) -> int:
     from seglab.utils.tracking.server import Server
 
     server = Server()

@@ -29,8 +29,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -38,6 +38,7 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import write_json
 from seglab.utils.script import run_tool
 from seglab.utils.tracking.journal import JOURNAL_FILE, JournalTail, Start
+from seglab.utils.tracking.locks import locked
 from seglab.utils.tracking.session import Session
 from seglab.utils.tracking.settings import OFFLINE_SETTINGS, SESSION_FOLDER, child_environment
 
@@ -218,32 +219,10 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / SESSION_FOLDER / "offline", ignore_errors=True)
 
 
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
+def _only_writer(folder: Path) -> AbstractContextManager[object]:
     """Wait until no other process writes the folder's session, and keep others waiting."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks; two writers at once are unlikely
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        limit = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > limit:
-                    raise UserError(
-                        f"another process writes the session of {folder}", "wait until it is done"
-                    ) from None
-                time.sleep(0.1)
-            except OSError:  # a file system without locks
-                break
-        yield
-    finally:
-        os.close(handle)
+    busy = UserError(f"another process writes the session of {folder}", "wait until it is done")
+    return locked(folder, _LOCK_SECONDS, busy)
 
 
 if __name__ == "__main__":

@@ -265,7 +265,8 @@ def test_the_command_lines_choices_arrive(
     trained: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    monkeypatch.setattr(testing, "test", lambda config, options: seen.append(options))
+    result = Outcome({}, (), tmp_path, [], None)
+    monkeypatch.setattr(testing, "test", lambda config, options: seen.append(options) or result)
     monkeypatch.setattr(test_tool, "_summarise", lambda *args: None)
     given = ["--config", str(trained.work_dir / "config.py"), "--checkpoint", "k.pth"]
     assert test_tool.main([*given, "--split", "val"]) == 0

@@ -73,11 +73,8 @@ def test_validations_are_counted_as_the_run_is(
     hooks = dict(checkpoint=dict(type="CheckpointHook", save_best="mDice"))
     if logger is not None:
         hooks["logger"] = logger
-    config = Config(
-        dict(
-            train_cfg=loop, default_hooks=hooks, custom_hooks=[], launcher="none", val_evaluator=None
-        )
-    )
+    content = dict(train_cfg=loop, default_hooks=hooks, custom_hooks=[], val_evaluator=None)
+    config = Config(dict(content, launcher="none"))
     own = _for_runner(config, TrainOptions(), tmp_path, "cpu")
     assert own.default_hooks.logger.log_metric_by_epoch is by_epoch
     assert config.default_hooks.get("logger") == logger  # the stored config stays as it is

@@ -35,6 +35,7 @@ def test_what_the_logger_hook_reports(backend: SeglabClearMLBackend, tmp_path: P
         {"val/mDice": np.float32(88.5), "val/Dice/dog": 80.0, "time": 9.0, "data_time": 3.0}, step=2
     )
     backend.add_scalar("val/mIoU", 70.0, step=2)
+    backend.add_scalars({"dev/mDice": 1.0, "time": 7.0}, step=2)  # of another evaluator
     assert points(tmp_path / "tracking") == {
         ("lr", "lr", 10): 0.01,
         ("loss", "loss", 10): 0.5,
@@ -44,7 +45,8 @@ def test_what_the_logger_hook_reports(backend: SeglabClearMLBackend, tmp_path: P
         ("memory", "memory", 10): 900.0,
         ("val", "mDice", 2): 88.5,
         ("val/Dice", "dog", 2): 80.0,
-        ("val", "time", 2): 9.0,  # counted in epochs: not among the training's
+        ("val", "time", 2): 7.0,  # counted in epochs: not among the training's
+        ("dev", "mDice", 2): 1.0,
         ("val", "data_time", 2): 3.0,
         ("val", "mIoU", 2): 70.0,
     }

@@ -489,3 +489,16 @@ def test_odd_values_in_a_record_are_left_out(light: Path) -> None:
     journal_of_run(light, light / "tracking")
     entries = read_journal(light / "tracking")
     assert of(SingleValue, entries) == [] and of(Table, entries) == []
+
+
+def test_the_table_of_the_best_epoch_follows_the_evaluators_prefix(light: Path) -> None:
+    (as_val,) = of(Table, training_results(light))
+
+    def rename(content: dict) -> None:
+        content["best"] = {k.replace("val/", "dev/"): v for k, v in content["best"].items()}
+        content["monitor"] = "dev/mDice"
+
+    change(light / "run.json", rename)
+    change(light / "config.json", lambda c: c.update(val_evaluator=[{"prefix": "dev"}]))
+    (as_dev,) = of(Table, training_results(light))
+    assert as_dev.rows == as_val.rows and as_dev.columns == as_val.columns

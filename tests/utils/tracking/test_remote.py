@@ -80,8 +80,15 @@ def test_the_task_waits_with_everything_the_agent_needs(enqueue, stand_in, check
     assert not stand_in.scalars(queued.task)
 
 
-def test_options_with_an_equals_sign() -> None:
-    arguments = ["--config=/here/h1.py", "--queue=default", "--cfg-options", "a.b=1 2"]
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config=/here/h1.py", "--queue=default", "--cfg-options", "a.b=1 2"],
+        ["--conf", "/here/h1.py", "--que", "default", "--cfg-options", "a.b=1 2"],
+        ["--q=default", "--con=/here/h1.py", "--cfg-options", "a.b=1 2"],
+    ],
+)
+def test_every_way_to_write_an_option(arguments) -> None:
     expected = ["--config", "configs/h1.py", "--cfg-options", "a.b=1 2"]
     assert _arguments_there(arguments, "configs/h1.py") == expected
 
@@ -91,6 +98,13 @@ def test_a_commit_that_the_remote_has(checkout) -> None:
     assert _is_pushed(commit, checkout)
     git(checkout, "commit", "-qm", "more", "--allow-empty")
     assert not _is_pushed(git(checkout, "rev-parse", "HEAD"), checkout)
+
+
+def test_a_secret_on_the_command_line(enqueue, stand_in, checkout) -> None:
+    config = str(checkout / "configs" / "h1.py")
+    with pytest.raises(UserError, match="the command line holds what looks like a secret"):
+        enqueue(arguments=["--config", config, "--cfg-options", "api_key=abcdefgh"])
+    assert not stand_in.requests
 
 
 def test_an_unknown_queue(enqueue, stand_in) -> None:

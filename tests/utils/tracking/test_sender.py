@@ -14,6 +14,7 @@ from foreign_session import rewrite
 
 from seglab.utils.errors import UserError
 from seglab.utils.tracking.faults import ServerError, TaskGoneError, UnreachableError
+from seglab.utils.tracking.locks import locked
 from seglab.utils.tracking.sdk_session import SdkSession
 from seglab.utils.tracking.session_summary import summarise
 from seglab.utils.tracking.settings import child_environment
@@ -125,11 +126,14 @@ def test_an_image_inside_a_plot(foreign_zip, sdk, stand_in, state_file, tmp_path
         content = packed.read(image)
     images = [{"source": f"{folder}/{image}"}, {"source": "data:image/png;base64,AAAA"}]
     images += [{"source": inside.format("../../../etc")}, {"source": f"{folder}/data/none"}]
+    deep = {"type": "plot", "task": session.id, "iter": 0, "metric": "deep", "variant": "v"}
+    deep["plot_str"] = session.id + "[" * 100_000
+    deeper = {**deep, "metric": "deeper", "plot_str": "[" * 100_000 + session.id}
     plot = {"type": "plot", "task": session.id, "iter": 0, "metric": "m", "variant": "v"}
     plot["plot_str"] = json.dumps({"data": [], "layout": {"images": images}})
 
     def more(old: bytes) -> bytes:
-        return old + json.dumps([plot]).encode() + b"\n"
+        return old + json.dumps([plot, deep, deeper]).encode() + b"\n"
 
     path = rewrite(foreign_zip, tmp_path / "more.zip", metrics_jsonl=more)
     task = send(path, state_file).state.task
@@ -137,11 +141,16 @@ def test_an_image_inside_a_plot(foreign_zip, sdk, stand_in, state_file, tmp_path
     sent = json.loads(found["plot_str"])["layout"]["images"]
     assert stand_in.file_of(sent[0]["source"]) == content
     assert sent[1:] == images[1:]
+    assert len(stand_in.of_type(task, "plot")) == 2 + 3
 
 
-def test_an_event_that_no_server_takes(foreign_zip, sdk, stand_in, state_file, tmp_path) -> None:
+# What goes over the network counts: each letter with an umlaut is sent as six.
+@pytest.mark.parametrize("text", ["x" * (13 << 20), "ä" * (3 << 20)], ids=["long", "escaped"])
+def test_an_event_that_no_server_takes(
+    text, foreign_zip, sdk, stand_in, state_file, tmp_path
+) -> None:
     plot = {"type": "plot", "task": SdkSession(foreign_zip).id, "iter": 0, "variant": "v"}
-    plot |= {"metric": "huge", "plot_str": "x" * (13 << 20)}
+    plot |= {"metric": "huge", "plot_str": text}
 
     def more(old: bytes) -> bytes:
         return json.dumps([plot]).encode() + b"\n" + old
@@ -256,6 +265,21 @@ def test_a_server_that_refuses(mode, kind, message, foreign_zip, sdk, stand_in, 
         send(foreign_zip, state_file)
     assert type(caught.value) is kind
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["projects.create", "tasks.create", "events.add_batch"])
+@pytest.mark.parametrize("said", [{}, {"id": None}, {"id": 7}, None])
+def test_an_answer_that_says_nothing_is_no_acknowledgement(
+    name, said, foreign_zip, sdk, stand_in, state_file, monkeypatch
+) -> None:
+    usual = stand_in.answer
+    monkeypatch.setattr(stand_in, "answer", lambda n, c: said if n == name else usual(n, c))
+    with pytest.raises(UnreachableError, match="answers what no ClearML server does"):
+        send(foreign_zip, state_file)
+    monkeypatch.setattr(stand_in, "answer", usual)
+    task = send(foreign_zip, state_file).state.task
+    assert list(stand_in.tasks) == [task]
+    assert len(stand_in.scalars(task)) == 701
 
 
 @pytest.mark.parametrize("at", [0, 4], ids=["image", "artifact"])
@@ -388,6 +412,32 @@ def test_the_task_that_an_agent_runs_keeps_what_it_was_queued_with(
     assert len(stand_in.scalars("agents")) == 701
 
 
+@pytest.mark.parametrize(("kind", "task"), [("training", "agents"), ("testing", "")])
+def test_a_test_in_an_agents_environment_is_a_task_of_its_own(
+    kind, task, foreign_zip, sdk, stand_in, tmp_path
+) -> None:
+    from seglab.utils.tracking.live import Live
+
+    folder = tmp_path / "run" / "tracking"
+    folder.mkdir(parents=True)
+    (folder / "journal.jsonl").touch()
+    (folder / "session.json").write_text('{"folder": "session"}')
+    with zipfile.ZipFile(foreign_zip) as packed:
+        packed.extractall(folder / "session")
+    fields = json.loads((folder / "session" / "task.json").read_text())
+    (folder / "session" / "task.json").write_text(json.dumps({**fields, "type": kind}))
+    live = Live(folder, "agents", 1.0, 0)
+    journal, busy = folder / "journal.jsonl", UserError("busy")
+    refused = pytest.raises(UnreachableError, match="another process sends this run")
+    with locked(journal, 0, busy), refused:
+        live._connect()
+    sender = live._connect()
+    assert (sender.state.task, sender.state.adopted) == (task, bool(task))
+    # As long as it sends, nobody else does.
+    with pytest.raises(UserError, match="busy"), locked(journal, 0, busy):
+        pass
+
+
 def test_a_folder_that_cannot_be_written(foreign_zip, sdk, stand_in, state_file, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
@@ -398,7 +448,18 @@ def test_a_folder_that_cannot_be_written(foreign_zip, sdk, stand_in, state_file,
     assert not stand_in.tasks  # nothing is there that nobody remembers
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema": 2}', '{"schema": 1, "cursors": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"schema": 2}',
+        '{"schema": 1, "cursors": 3}',
+        '{"schema": 1, "cursors": {}, "task": 3}',
+        '{"schema": 1, "cursors": {}, "artifacts": {"a": ["one"]}}',
+        '{"schema": 1, "cursors": {"log.jsonl": {"sent": "x"}}}',
+    ],
+)
 def test_a_damaged_state(content, state_file) -> None:
     state_file.write_text(content)
     with pytest.raises(UserError, match="upload.json"):
@@ -413,6 +474,17 @@ def test_a_torn_session_can_be_sent_in_part(foreign_zip, sdk, stand_in, state_fi
     whole = summarise(SdkSession(foreign_zip))
     assert 500 < len(stand_in.events[task]) == sum(summary.events.values())
     assert sum(summary.events.values()) < sum(whole.events.values())
+
+
+def test_an_artifact_that_is_nowhere(foreign_zip, sdk, stand_in, state_file, tmp_path) -> None:
+    def nowhere(content: bytes) -> bytes:
+        task = json.loads(content)
+        del task["execution"]["artifacts"][0]["uri"]
+        return json.dumps(task).encode()
+
+    path = rewrite(foreign_zip, tmp_path / "half.zip", task_json=nowhere)
+    task = send(path, state_file).state.task
+    assert len(stand_in.tasks[task]["execution"]["artifacts"]) == 1
 
 
 def test_a_session_never_sends_a_file_of_elsewhere(

@@ -1,14 +1,18 @@
 """Runs and sessions on disk: what is prepared and refused before anything is sent."""
 
+import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
+from foreign_session import rewrite
 
 from seglab.utils.errors import UserError
 from seglab.utils.tracking import upload as upload_module
 from seglab.utils.tracking.journal import End, Journal, Scalar, Start, Text
+from seglab.utils.tracking.locks import locked
 from seglab.utils.tracking.upload import Job, Options, upload
 
 
@@ -20,7 +24,7 @@ def no_server(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CLEARML_CONFIG_FILE", str(tmp_path / "clearml.conf"))
 
-    def refuse(jobs):
+    def refuse(jobs, handles):
         raise AssertionError("something was sent")
 
     monkeypatch.setattr(upload_module, "_send", refuse)
@@ -30,7 +34,7 @@ def no_server(monkeypatch, tmp_path):
 def jobs(monkeypatch):
     """The jobs that would be sent."""
     taken: list[Job] = []
-    monkeypatch.setattr(upload_module, "_send", lambda found: taken.extend(found) or 0)
+    monkeypatch.setattr(upload_module, "_send", lambda found, _: taken.extend(found) or 0)
     return taken
 
 
@@ -121,6 +125,54 @@ def test_a_dry_run_needs_no_server(monkeypatch, run, foreign_zip) -> None:
     assert "hyper-parameters: 2 (sections: 1)" in theirs
 
 
+def test_names_that_would_steer_a_terminal(foreign_zip, tmp_path) -> None:
+    def steering(content: bytes) -> bytes:
+        task = {**json.loads(content), "tags": ["\x1b[2J", "\ud800"], "project_name": "a\nb"}
+        task["execution"]["artifacts"][0].update(key="\x1b[31m", uri="/gone")
+        return json.dumps(task).encode()
+
+    path = rewrite(foreign_zip, tmp_path / "theirs.zip", task_json=steering)
+    with pytest.raises(UserError) as caught:
+        upload([], [path], Options())
+    assert r"artifact \x1b[31m is missing" in str(caught.value)
+    lines: list[str] = []
+    assert upload([], [path], Options(partial=True), dry_run=True, show=lines.append) == 0
+    assert r"tags: \x1b[2J, \ud800" in lines[0]
+    assert r"project: a\nb" in lines[0]
+    assert r"left out: the file of the artifact \x1b[31m is missing" in lines[0]
+
+
+def test_what_is_named_twice_is_sent_once(run, foreign_zip, tmp_path, jobs, monkeypatch) -> None:
+    path = Path(shutil.copy(foreign_zip, tmp_path / "theirs.zip"))
+    (tmp_path / "link").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    assert upload([run, tmp_path / "link", Path("run")], [path, Path("theirs.zip")], Options()) == 0
+    assert [job.label for job in jobs] == [str(run), str(path)]
+
+
+def test_what_another_process_sends(run, foreign_zip, tmp_path) -> None:
+    path = Path(shutil.copy(foreign_zip, tmp_path / "theirs.zip"))
+    busy = UserError("held")
+    with (
+        locked(run / "tracking" / "journal.jsonl", 0, busy),
+        locked(path, 0, busy),
+        pytest.raises(UserError) as caught,
+    ):
+        upload([run], [path], Options(partial=True))
+    assert str(caught.value).count("another process sends it") == 2
+    assert not (run / "tracking" / "session.zip").exists()
+
+
+def test_a_damaged_state_is_told_before_anything_is_sent(run, foreign_zip, tmp_path, jobs) -> None:
+    path = Path(shutil.copy(foreign_zip, tmp_path / "theirs.zip"))
+    (run / "tracking" / "upload.json").write_text("{")
+    (tmp_path / "theirs.zip.upload.json").write_text("[]")
+    with pytest.raises(UserError, match="2 faults; nothing was sent"):
+        upload([run], [path], Options())
+    assert upload([run], [path], Options(anew=True)) == 0
+    assert len(jobs) == 2
+
+
 def test_a_session_keeps_its_state_beside_it(tmp_path, foreign_zip, jobs) -> None:
     path = shutil.copy(foreign_zip, tmp_path / "theirs.zip")
     assert upload([], [path], Options(anew=True)) == 0
@@ -136,6 +188,7 @@ def test_a_folder_that_may_not_be_written(tmp_path, foreign_zip, monkeypatch) ->
     monkeypatch.setattr("seglab.utils.io_utils.tempfile.TemporaryFile", denied)
     with pytest.raises(UserError, match="cannot be written: Permission denied"):
         upload([], [path], Options())
+    assert upload([], [path], Options(), dry_run=True, show=lambda _: None) == 0
     monkeypatch.setattr("seglab.utils.tracking.upload.journal_of_run", denied)
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="somewhere cannot be written: Permission denied"):

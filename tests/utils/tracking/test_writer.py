@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from seglab.utils.errors import UserError
+from seglab.utils.tracking import writer
 from seglab.utils.tracking.journal import (
     End,
     Image,
@@ -20,6 +21,7 @@ from seglab.utils.tracking.journal import (
     Start,
     Text,
 )
+from seglab.utils.tracking.locks import locked
 from seglab.utils.tracking.writer import write_session
 
 START = Start("p", "n", "training", time=10.0)
@@ -35,7 +37,7 @@ def wait_until(condition, seconds=15.0):
 
 
 def test_a_writer_killed_in_the_middle_leaves_the_old_session(folder, write, start_writer):
-    scalars = [Scalar("loss", "loss", 1.0, step) for step in range(20_000)]
+    scalars = [Scalar("loss", "loss", 1.0, step) for step in range(10_000)]
     write(folder, START, Scalar("a", "a", 1, 1))
     old = (folder / "session.zip").read_bytes()
     journal = Journal(folder)
@@ -48,7 +50,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_session(folder, write, sta
     assert (folder / "session.zip").read_bytes() == old
     assert [*folder.glob("session/offline/*/metrics.jsonl")]
     session = write(folder)
-    assert len(session.scalars()) == 20_001
+    assert len(session.scalars()) == 10_001
     assert sorted(path.name for path in folder.iterdir()) == [
         "journal.jsonl", "session.json", "session.zip",
     ]  # fmt: skip
@@ -165,19 +167,19 @@ def test_following_stops_on_sigterm_with_what_it_has(folder, start_writer, descr
     assert described(folder)["journal_lines"] == 3
 
 
-def test_a_second_writer_waits_for_the_first(folder, start_writer, described):
-    journal = Journal(folder)
-    journal.add(START)
-    follower = start_writer(folder, "--follow")
-    wait_until(lambda: (folder / "session.json").is_file())
-    other = start_writer(folder)
-    time.sleep(3.5)  # it takes one alone
-    assert other.poll() is None
-    assert (folder / described(folder)["folder"]).is_dir()
-    journal.add(Scalar("a", "a", 1.0, 1), End("finished"))
-    assert follower.wait(10) == 0
-    assert other.wait(20) == 0
-    assert described(folder)["journal_lines"] == 3
+@pytest.mark.parametrize("option", [[], ["--follow"]], ids=["once", "follow"])
+def test_a_second_writer_waits_for_the_first(option, folder, monkeypatch):
+    Journal(folder).add(START, Scalar("a", "a", 1.0, 1), End("finished"))
+    (folder / "session" / "offline").mkdir(parents=True)
+    monkeypatch.setattr(writer, "_LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(writer.signal, "signal", lambda *_: None)  # this process keeps its own
+    work = writer.follow if option else writer.write_once
+    with (
+        locked(folder, 0, UserError("busy")),
+        pytest.raises(UserError, match="another process writes the session"),
+    ):
+        work(folder)
+    assert (folder / "session" / "offline").is_dir()
 
 
 def test_write_session_starts_the_writer(folder, monkeypatch, environment):
