@@ -10,9 +10,10 @@ from typing import Any
 from mmengine.config import Config
 
 from seglab.utils.clearml_utils import DEFAULT_PROJECT
-from seglab.utils.result_files import RUN_FILE
+from seglab.utils.result_files import HISTORY_FILE, RUN_FILE
 from seglab.utils.tracking.contents import (
     facts_of_test,
+    history_entries,
     run_entries,
     start_entry,
     test_entries,
@@ -83,6 +84,9 @@ def begin_training(tracker: Tracker, config: Config) -> None:
     """Record what is known when a training begins; its `run.json` is written."""
     project = tracking_project(config)
     tracker.begin(lambda: [start_entry(tracker.base, project=project), *run_entries(tracker.base)])
+    if (tracker.base / HISTORY_FILE).is_file():
+        # A kill may have come between the history and the journal. What is in both stays one point.
+        tracker.add(lambda: list(history_entries(tracker.base)))
 
 
 @contextmanager
