@@ -1,11 +1,16 @@
 """Fixtures that several test files use."""
 
 import os
+import signal
 
 # Before anything imports torch; the tools set the same default.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A test that tracks says so itself, and none finds the developer's server.
 os.environ["SEGLAB_TRACKING"] = "off"
+
+# A shell starts background jobs deaf to Ctrl-C, and their children inherit it; tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import seglab  # noqa: F401, I001 - first: it arms the torchvision repair
 
