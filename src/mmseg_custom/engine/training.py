@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
-from seglab.utils.run_files import counts_epochs
+from seglab.utils.run_files import STAMP, counts_epochs
 from seglab.utils.script import was_interrupted
 from seglab.utils.tracking.tracker import Tracker
 
@@ -132,7 +131,7 @@ def _is_used(work_dir: Path) -> bool:
     if not work_dir.is_dir():
         return False
     return any(
-        not re.fullmatch(r"\d{8}_\d{6}", entry.name) or (entry / RUN_FILE).exists()
+        not STAMP.fullmatch(entry.name) or (entry / RUN_FILE).exists()
         for entry in work_dir.iterdir()
     )
 

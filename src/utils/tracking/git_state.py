@@ -28,8 +28,8 @@ def script_entry(tool: str, command: Sequence[str] = (), root: Path = PROJECT_RO
         The repository's URL without credentials, branch, commit, and the difference of tracked
         files to the commit. Everything is empty outside git; untracked files are not recorded.
     """
-    commit = _git(root, "rev-parse", "HEAD").strip()
-    branch = _git(root, "rev-parse", "--abbrev-ref", "HEAD").strip() if commit else ""
+    commit = git(root, "rev-parse", "HEAD").strip()
+    branch = git(root, "rev-parse", "--abbrev-ref", "HEAD").strip() if commit else ""
     return Script(
         repository=_remote(root) if commit else "",
         branch="" if branch == "HEAD" else branch,  # detached
@@ -66,16 +66,16 @@ def _entry_point(tool: str, command: Sequence[str], root: Path) -> str:
 
 def _remote(root: Path) -> str:
     """The URL of `origin`, or of the first remote there is."""
-    remotes = _git(root, "remote").split()
+    remotes = git(root, "remote").split()
     if not remotes:
         return ""
     name = "origin" if "origin" in remotes else remotes[0]
-    url = _git(root, "remote", "get-url", name).strip()
+    url = git(root, "remote", "get-url", name).strip()
     return without_credentials(url)
 
 
 def _difference(root: Path) -> str:
-    diff = _git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv")
+    diff = git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv")
     size = len(diff.encode("utf-8", "replace"))
     if size > LONGEST_DIFF:
         # Half of it would be applied as if it were all.
@@ -87,8 +87,8 @@ def _difference(root: Path) -> str:
     )
 
 
-def _git(root: Path, *arguments: str) -> str:
-    """What git answers; nothing where it cannot."""
+def git(root: Path, *arguments: str) -> str:
+    """What git answers in a checkout; nothing where it cannot."""
     try:
         return subprocess.run(
             ["git", "-C", str(root), *arguments],

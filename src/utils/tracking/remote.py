@@ -20,7 +20,7 @@ from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import read_json
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.tracking.faults import NO_CREDENTIALS, SETTINGS_HINT
-from seglab.utils.tracking.git_state import script_entry
+from seglab.utils.tracking.git_state import git, script_entry
 from seglab.utils.tracking.journal import Script, Start
 from seglab.utils.tracking.mode import check_connection
 from seglab.utils.tracking.settings import child_environment, without_credentials
@@ -105,7 +105,7 @@ def _config_in_checkout(config: Path, root: Path) -> tuple[str, list[str]]:
     if not path.is_relative_to(root.resolve()):
         return "", [f"the config lies outside the checkout {root}"]
     where = path.relative_to(root.resolve()).as_posix()
-    if not _git(root, "ls-files", "--", where):
+    if not git(root, "ls-files", "--", where):
         return where, [f"{where} is not in git: the agent would not have it"]
     return where, []
 
@@ -124,15 +124,7 @@ def _faults_of_code(script: Script) -> list[str]:
 
 
 def _is_pushed(commit: str, root: Path) -> bool:
-    return bool(_git(root, "branch", "--remotes", "--contains", commit))
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """What git answers; nothing where it cannot."""
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+    return bool(git(root, "branch", "--remotes", "--contains", commit))
 
 
 def _arguments_there(arguments: Sequence[str], config: str) -> list[str]:
