@@ -1,0 +1,15 @@
+"""U-Lite+ = U-Lite + what the lab improved."""
+
+_base_ = ["unet_lite.py"]
+
+hypothesis = dict(
+    id="U-Lite+",
+    parent="U-Lite",
+    question="Do augmentation, Dice in the loss and a falling learning rate help U-Lite?",
+    change="flip, rotation up to 15 degrees, affine, brightness and contrast; 0.5 BCE + 0.5 Dice; "
+    "cosine schedule",
+    expects={"mIoU": "+"},
+)
+train_dataloader = dict(dataset=dict(pipeline=_base_.improved_train_pipeline))
+model = dict(decode_head=dict(loss_decode=dict(ce_weight=0.5, dice_weight=0.5)))
+param_scheduler = _base_.cosine_schedule
