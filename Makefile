@@ -11,6 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # libgomp spins while it waits; beside another process that slows every step down.
 export OMP_WAIT_POLICY ?= PASSIVE
 export MYPYPATH := build/typing
+# Test processes side by side; each file's tests stay in one of them.
+WORKERS ?= 2
 # matplotlib makes its folder in the home directory otherwise.
 export MPLCONFIGDIR ?= $(CURDIR)/.cache/matplotlib
 
@@ -26,7 +28,7 @@ demo: $(VENV)/.core  ## Draw toy data, train on it, test, and show where to look
 
 test: lint $(VENV)/.curation  ## Check the style and run every test but the slow ones.
 	$(BIN)/python -m pip check
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.dev  ## Train on the real images (README lists these).
 	$(BIN)/python -m pytest -m slow -s

@@ -5,6 +5,9 @@ import signal
 
 # Before anything imports torch; the tools set the same default.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Of several test processes each gets a core of its own.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test that tracks says so itself, and none finds the developer's server.
 os.environ["SEGLAB_TRACKING"] = "off"
 
