@@ -25,9 +25,8 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=True),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook",
+        type="SafeCheckpointHook",
         interval=1,
-        # mmengine removes the oldest before it writes the next: of two, one is always whole.
         max_keep_ckpts=2,
         save_best="mDice",
     ),

@@ -207,7 +207,8 @@ def _tested(folder: Path, split: str, faults: list[UserError]) -> bool:
 
 def test_command(folder: Path, split: str) -> str:
     """The command line that scores a run's best checkpoint on a split."""
-    checkpoints = sorted(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
+    kept = [p for p in folder.glob("best_*") if p.suffix in (".pth", SAFETENSORS_SUFFIX)]
+    checkpoints = sorted(kept, key=lambda path: path.stat().st_mtime)
     resolved = folder / (CONFIG_FILE if (folder / CONFIG_FILE).is_file() else CONFIG_JSON)
     checkpoint = str(checkpoints[-1]) if checkpoints else "CHECKPOINT.pth"
     command = ["seglab", "test", "--config", str(resolved), "--checkpoint", checkpoint]

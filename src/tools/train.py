@@ -182,7 +182,7 @@ def _interrupted(work_dir: Path) -> int:
 
 def _summarise(config: Config, result: TrainResult) -> None:
     """Draw the curves, print the best epoch's table and the command to run next."""
-    from seglab.mmseg_custom.engine.hooks import read_history
+    from seglab.mmseg_custom.engine.history import read_history
     from seglab.utils.config_utils import dataset_metainfo
     from seglab.utils.pretty_printer import print_key_values, print_metrics
     from seglab.utils.result_files import CONFIG_FILE, CURVES_FILE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pickle
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from seglab.utils.errors import UserError
+from seglab.utils.io_utils import read_json, write_json
+from seglab.utils.resume_files import write_checked_bytes
 
 SAFETENSORS_SUFFIX = ".safetensors"
 
@@ -47,6 +50,14 @@ def _safe_types() -> list[Any]:
     return [HistoryBuffer, np.ndarray, np.dtype, *reconstruct, *renamed, *methods, *dtypes]
 
 
+def _facts(path: Path) -> dict[str, Any]:
+    """What stands beside a file of weights, as a checkpoint of mmengine names it."""
+    facts = facts_path(path)
+    content = read_json(facts) if facts.is_file() else {}
+    classes = content.get("classes") if isinstance(content, dict) else None
+    return {"dataset_meta": {"classes": tuple(classes)}} if isinstance(classes, list) else {}
+
+
 def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[str, Any]:
     """Load a checkpoint without executing anything in it.
 
@@ -68,7 +79,7 @@ def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[st
         if path.suffix == SAFETENSORS_SUFFIX:
             from safetensors.torch import load_file
 
-            return {"state_dict": load_file(path, device=map_location)}
+            return {"state_dict": load_file(path, device=map_location), "meta": _facts(path)}
         with torch.serialization.safe_globals(_safe_types()):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -93,6 +104,31 @@ def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[st
             "use a checkpoint saved as a state dict",
         )
     return checkpoint
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write weights as safetensors, and what is known of them as JSON beside them.
+
+    Args:
+        path: Where the weights go; the facts and the checksum go beside them.
+        weights: Name -> tensor.
+        facts: What the JSON file holds besides the file's name, size and SHA-256.
+
+    Raises:
+        OSError: They cannot be written; what was there before is still there.
+    """
+    from safetensors.torch import save
+
+    # Tied weights would share memory, which the format has no room for.
+    data = save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    write_json(facts_path(path), {**facts, "file": path.name, "bytes": len(data), "sha256": digest})
+    write_checked_bytes(path, data)
+
+
+def facts_path(weights: Path) -> Path:
+    """Where the facts of a file of weights stand."""
+    return weights.with_suffix(".json")
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -125,7 +125,7 @@ def counts_epochs(config: Mapping[str, Any]) -> bool:
 
 
 def best_checkpoint_file(folder: Path, monitor: str) -> Path | None:
-    """The best checkpoint that mmengine keeps for a figure; None if there is none.
+    """The weights that a run keeps as its best by a figure; None if there is none.
 
     A run that was moved and resumed may keep an older one beside it: the later epoch is better.
 
@@ -135,8 +135,8 @@ def best_checkpoint_file(folder: Path, monitor: str) -> Path | None:
     """
     stem = re.escape(f"best_{monitor}_".replace("/", "_"))
     numbers = {}
-    for path in folder.glob("best_*.pth"):
-        if match := re.fullmatch(stem + r"(?:epoch|iter)_(\d+)\.pth", path.name):
+    for path in folder.glob("best_*"):  # earlier versions wrote .pth
+        if match := re.fullmatch(stem + r"(?:epoch|iter)_(\d+)\.(?:pth|safetensors)", path.name):
             numbers[path] = int(match[1])
     return max(numbers, key=lambda path: numbers[path]) if numbers else None
 

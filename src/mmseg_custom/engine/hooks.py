@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process, master_only
@@ -17,34 +15,9 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 from tqdm import tqdm
 
+from seglab.mmseg_custom.engine.history import earlier_records, stored_history, write_history
 from seglab.mmseg_custom.engine.tracking_backend import track_epoch
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import to_plain, write_text
-from seglab.utils.result_files import HISTORY_FILE
-
-
-def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
-    """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none.
-
-    A figure that was not a number (a class nobody predicted has no precision) is left out.
-    """
-    return [
-        {key: value for key, value in record.items() if value is not None}
-        for record in _stored_records(work_dir)
-    ]
-
-
-def _stored_records(work_dir: str | Path) -> list[dict[str, Any]]:
-    """The history as it is stored: None where a figure was not a number."""
-    path = Path(work_dir) / HISTORY_FILE
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _earlier_records(runner: Any) -> list[dict[str, Any]]:
-    """The stored history up to the point where the run starts or resumes."""
-    return [r for r in _stored_records(runner.work_dir) if r["iter"] <= runner.iter]
 
 
 def _losses_with_parts(model: Any) -> dict[str, Any]:
@@ -88,13 +61,24 @@ class HistoryHook(Hook):
         self._started = 0.0
         self._records: list[dict[str, Any]] = []
         self._losses: dict[str, Any] = {}
+        self._under_way: list[Any] | None = None
 
     def before_train(self, runner: Any) -> None:
         """Keep the records of the epochs before the point of resuming."""
-        self._records = _earlier_records(runner)
+        self._records = earlier_records(runner)
         # Looked up once: walking all modules at every step would cost time.
         self._losses = _losses_with_parts(runner.model)
         self._restart()
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Keep the sums of an epoch that is under way."""
+        seconds = time.perf_counter() - self._started
+        checkpoint["epoch_under_way"] = [dict(self._sums), self._steps, seconds]
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Take them up again."""
+        if runner._resume:
+            self._under_way = checkpoint.get("epoch_under_way")
 
     def _restart(self) -> None:
         self._sums.clear()
@@ -105,6 +89,11 @@ class HistoryHook(Hook):
         """Start the sums of an epoch."""
         if _counts_epochs(runner):
             self._restart()
+        if self._under_way is not None:
+            sums, self._steps, seconds = self._under_way
+            self._sums.update(sums)
+            self._started -= seconds
+            self._under_way = None
 
     def after_train_iter(
         self,
@@ -162,8 +151,7 @@ class HistoryHook(Hook):
 
     @master_only
     def _write(self, runner: Any) -> None:
-        lines = [json.dumps(to_plain(record)) for record in self._records]
-        write_text(Path(runner.work_dir) / HISTORY_FILE, "\n".join(lines) + "\n")
+        write_history(runner.work_dir, self._records)
 
 
 @HOOKS.register_module()
@@ -176,7 +164,7 @@ class HistoryEarlyStoppingHook(EarlyStoppingHook):
 
     def before_train(self, runner: Any) -> None:
         """Replay the monitored metric of the epochs before the point of resuming."""
-        for record in _earlier_records(runner):
+        for record in earlier_records(runner):
             if self.monitor in record:
                 self._check_stop_condition(record[self.monitor])
 
@@ -204,15 +192,15 @@ class CatchUpValidationHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Validate before training goes on, if that is due."""
-        history = _stored_records(runner.work_dir)
+        history = stored_history(runner.work_dir)
         due = runner.epoch >= runner.val_begin and runner.epoch % runner.val_interval == 0
         if (
             runner.val_loop is not None
             and _counts_epochs(runner)
             and due
+            and not runner.train_loop.steps_done
             and history
             and history[-1]["epoch"] == runner.epoch
-            and self.monitor not in history[-1]  # None there: validated, but without a value
         ):
             runner.val_loop.run()
 
@@ -256,7 +244,7 @@ class ProgressHook(Hook):
         """Start the bar where the run starts or resumes."""
         self._started = time.perf_counter()
         self._first_iter = runner.iter
-        earlier = _earlier_records(runner)
+        earlier = earlier_records(runner)
         self._validations = len(earlier)
         for record in earlier:
             self._note(record.get(self.monitor), record["epoch"])

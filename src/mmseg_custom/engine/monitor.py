@@ -8,15 +8,17 @@ the validation after a stop follow it too, unless their hook names a `monitor` o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from seglab.mmseg_custom.engine.checkpointing import SafeCheckpointHook
 from seglab.mmseg_custom.evaluation import did_you_mean, published_keys
 from seglab.utils.config_utils import class_names
-from seglab.utils.errors import UserError
+from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.run_files import best_checkpoint_file
 from seglab.utils.test_utils import higher_is_better
 
@@ -48,8 +50,7 @@ def complete_hooks(config: Config) -> None:
         UserError: A metric that a hook names does not exist; lists all such.
     """
     hooks = dict(config.get("default_hooks") or {})
-    defaults = dict(type="CheckpointHook", interval=1, save_best=DEFAULT_MONITOR)
-    hooks["checkpoint"] = {**defaults, **(hooks.get("checkpoint") or {})}
+    hooks["checkpoint"] = _safe_checkpoints(hooks.get("checkpoint") or {})
     config.default_hooks = hooks
     custom = list(config.get("custom_hooks") or [])
     present = {hook.get("type") for hook in custom}
@@ -57,6 +58,23 @@ def complete_hooks(config: Config) -> None:
     config.custom_hooks = custom
     _replace_iou_metric(config)
     _spell_metrics(config)
+
+
+def _safe_checkpoints(hook: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of our checkpoint hook, from those of mmengine's.
+
+    Raises:
+        UserError: Some have no counterpart.
+    """
+    settings = {"interval": 1, "save_best": DEFAULT_MONITOR, **hook, "type": "SafeCheckpointHook"}
+    known = {"type", *inspect.signature(SafeCheckpointHook).parameters}
+    unknown = [f"default_hooks.checkpoint.{key}" for key in settings if key not in known]
+    raise_faults(
+        "the config sets what seglab's checkpoints do not have",
+        unknown,
+        "remove these; seglab keeps " + ", ".join(sorted(known - {"type"})),
+    )
+    return settings
 
 
 def best_monitor(config: Config) -> Monitor:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import mmengine
+from mmengine.dist import all_gather_object, get_rank
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
+from mmengine.runner.checkpoint import weights_to_cpu
+from torch import Tensor, nn
 
+from seglab.mmseg_custom.datasets.seeded import seeded_loader
+from seglab.mmseg_custom.engine.history import rewind_history
+from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, exact_loop
 from seglab.mmseg_custom.models.pretrained import load_backbone
+from seglab.utils import random_state
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
-from seglab.utils.io_utils import atomic_path
+from seglab.utils.resume_files import Place
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -35,7 +41,8 @@ class SeglabRunner(Runner):
 
     - checkpoints are read with `weights_only=True` and no fallback; config text found in one is
       dropped before mmengine would execute it;
-    - checkpoints are written to a temporary file and renamed;
+    - a resumed run goes on as if it had not stopped: random numbers, data order and the place
+      inside an epoch are part of its state (`SafeCheckpointHook` writes it);
     - weights must fit the model completely;
     - the backbone's pretrained weights are verified (`pretrained_backbone` of the config);
     - the log goes to the log file, the console gets warnings only: progress is shown by
@@ -61,6 +68,20 @@ class SeglabRunner(Runner):
         assert isinstance(model, nn.Module)
         return model
 
+    _random_states: Sequence[dict[str, Any]] = ()
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build a loop that can start at any step, over samples that carry their own seeds."""
+        if isinstance(self._train_dataloader, dict):
+            self._train_dataloader = seeded_loader(self._train_dataloader)
+        if isinstance(loop, dict):
+            loop = exact_loop(loop)
+        return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """Build a validation that draws none of training's random numbers."""
+        return super().build_val_loop(exact_loop(loop, True) if isinstance(loop, dict) else loop)
+
     #: Called once nothing can refuse the run any more: built, and its checkpoint loaded.
     on_start: Callable[[], None] | None = None
 
@@ -72,6 +93,10 @@ class SeglabRunner(Runner):
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint, then tell that the run starts."""
         super().load_or_resume()
+        if self._resume:
+            rewind_history(self)
+        if self._random_states:
+            random_state.restore(self._random_states[min(get_rank(), len(self._random_states) - 1)])
         if self.on_start is not None:
             self.on_start()
 
@@ -99,13 +124,46 @@ class SeglabRunner(Runner):
         checkpoint = load_checkpoint_file(filename, location)
         # `Runner.resume` would execute this text.
         checkpoint.get("meta", {}).pop("config", None)
+        if self._resume:
+            self._random_states = checkpoint.get("random", [])
+            if isinstance(self.train_loop, ExactEpochTrainLoop):
+                self.train_loop.steps_done = checkpoint.get("meta", {}).get("steps_done", 0)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         load_weights_into(self.bare_model, checkpoint, filename)
         self._has_loaded = True
         self.logger.info(f"Load checkpoint from {filename}")
         return checkpoint
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Write a checkpoint beside its place and rename it: a kill leaves the old or the new."""
-        with atomic_path(Path(out_dir) / filename) as temporary:
-            super().save_checkpoint(str(temporary.parent), temporary.name, *args, **kwargs)
+    def resume_state(self, place: Place) -> dict[str, Any]:
+        """Everything that training needs to go on from a place as if it had not stopped.
+
+        Every process of a run has to call it: each has random numbers of its own.
+
+        Args:
+            place: How far the run has come.
+        """
+        steps = len(self.train_loop.dataloader) if place.by_epoch else 0
+        schedulers = self.param_schedulers or []
+        content: dict[str, Any] = {
+            "meta": {
+                "epoch": place.epochs,
+                "iter": place.epochs * steps + place.steps,
+                "steps_done": place.steps if place.by_epoch else 0,
+                "seed": self.seed,
+                "dataset_meta": getattr(self.train_dataloader.dataset, "metainfo", {}),
+                "mmengine_version": mmengine.__version__,
+            },
+            "state_dict": weights_to_cpu(self.bare_model.state_dict()),
+            "message_hub": self.message_hub.state_dict(),
+            "optimizer": self.optim_wrapper.state_dict(),
+            "param_schedulers": [scheduler.state_dict() for scheduler in schedulers],
+            "random": all_gather_object(random_state.capture()),
+        }
+        self.call_hook("before_save_checkpoint", checkpoint=content)
+        return content
+
+    def deployed_weights(self) -> dict[str, Tensor]:
+        """The weights that validation scores: the averaged ones where there are such."""
+        content = {"state_dict": weights_to_cpu(self.bare_model.state_dict())}
+        self.call_hook("before_save_checkpoint", checkpoint=content)
+        return content["state_dict"]

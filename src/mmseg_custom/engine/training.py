@@ -25,10 +25,11 @@ from seglab.mmseg_custom.engine.record import RunRecord, read_record
 from seglab.mmseg_custom.engine.tracking import add_backend, begin_training
 from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.devices import choose_device
-from seglab.utils.errors import UserError
+from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
+from seglab.utils.resume_files import ResumePoint, fault_of, newest_valid, resume_files
 from seglab.utils.run_files import STAMP, counts_epochs
 from seglab.utils.script import was_interrupted
 from seglab.utils.tracking.tracker import Tracker
@@ -146,25 +147,21 @@ def _newest_run(home: Path) -> Path:
     return max(runs, key=lambda run: (run / LAST_CHECKPOINT).stat().st_mtime)
 
 
-def _resume_point(work_dir: Path) -> Path:
-    """The newest checkpoint of a run; found by its name, so that a run may be moved."""
-    pointer = work_dir / LAST_CHECKPOINT
-    if not pointer.is_file():
-        raise UserError(
-            f"nothing to resume: {work_dir} holds no finished epoch",
-            "start without --resume in another --work-dir, or delete this one",
-        )
-    checkpoint = work_dir / (Path(pointer.read_text().strip()).name or "none")
-    if checkpoint.is_file():
-        return checkpoint
-    # The pointer is written after the checkpoint; a kill may have come between.
-    others = [*work_dir.glob("epoch_*.pth"), *work_dir.glob("iter_*.pth")]
-    if not others:
-        raise UserError(
-            f"the run's newest checkpoint is missing: {checkpoint}",
-            "restore it, or start again in another --work-dir",
-        )
-    return max(others, key=lambda path: path.stat().st_mtime)
+def _resume_point(work_dir: Path) -> ResumePoint:
+    """The newest whole state of a run; found by its name, so that a run may be moved."""
+    point = newest_valid(work_dir)
+    if point is not None:
+        return point
+    damaged = [f"{path.name}: {fault_of(path)}" for path in resume_files(work_dir)]
+    raise_faults(
+        f"nothing to resume: no state in {work_dir} is whole",
+        damaged,
+        "restore one of these files, or start again in another --work-dir",
+    )
+    raise UserError(
+        f"nothing to resume: {work_dir} holds no finished epoch",
+        "start without --resume in another --work-dir, or delete this one",
+    )
 
 
 def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None:
@@ -241,7 +238,7 @@ def train(
     import torch.distributed
 
     import seglab.mmseg_custom as _registered  # noqa: F401
-    from seglab.mmseg_custom.engine.hooks import read_history
+    from seglab.mmseg_custom.engine.history import read_history
     from seglab.mmseg_custom.engine.runner import SeglabRunner
 
     device = select_device(options.device)
@@ -339,7 +336,10 @@ def _for_runner(config: Config, options: TrainOptions, work_dir: Path, device: s
     config.work_dir = str(work_dir)
     config.resume = options.resume
     if options.resume:
-        config.load_from = str(_resume_point(work_dir))
+        point = _resume_point(work_dir)
+        for skipped in point.skipped if process_rank(options.launcher) == 0 else ():
+            print(f"passed over {skipped}", flush=True)
+        config.load_from = str(point.path)
     # mmengine keeps its log, its history and its visualizer per name for the whole process: two
     # runs of one name would mix.
     config.experiment_name = f"{hypothesis_name(config)}_{time.time_ns()}"

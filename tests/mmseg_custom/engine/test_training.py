@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.runner import runner as mmengine_runner
 
-from seglab.mmseg_custom.engine.hooks import read_history
+from seglab.mmseg_custom.engine.history import read_history
 from seglab.mmseg_custom.engine.training import (
     TrainOptions,
     TrainResult,

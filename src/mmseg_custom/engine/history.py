@@ -1,0 +1,69 @@
+"""A run's `history.jsonl`: one record per epoch, or per validation of a run in iterations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.runner import EpochBasedTrainLoop
+
+from seglab.utils.io_utils import to_plain, write_text
+from seglab.utils.result_files import HISTORY_FILE
+
+#: The last figure of an epoch's training; its validation's follow.
+_LAST_OF_TRAINING = "seconds"
+
+
+def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
+    """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none.
+
+    A figure that was not a number (a class nobody predicted has no precision) is left out.
+    """
+    return [
+        {key: value for key, value in record.items() if value is not None}
+        for record in stored_history(work_dir)
+    ]
+
+
+def stored_history(work_dir: str | Path) -> list[dict[str, Any]]:
+    """The history as it is stored: None where a figure was not a number."""
+    path = Path(work_dir) / HISTORY_FILE
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def earlier_records(runner: Any) -> list[dict[str, Any]]:
+    """The stored history up to the point where the run starts or resumes."""
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    unit, now = ("epoch", runner.epoch) if by_epoch else ("iter", runner.iter)
+    return [record for record in stored_history(runner.work_dir) if record[unit] <= now]
+
+
+def write_history(work_dir: str | Path, records: Sequence[dict[str, Any]]) -> None:
+    """Write the records of a run, in place of those before."""
+    lines = [json.dumps(to_plain(record)) + "\n" for record in records]
+    write_text(Path(work_dir) / HISTORY_FILE, "".join(lines))
+
+
+@master_only
+def rewind_history(runner: Any) -> None:
+    """Take the history of a resumed run back to the point where it goes on.
+
+    Of an epoch whose best weights a kill kept from being written, the validation goes as well:
+    it is done again, and writes them.
+    """
+    records = earlier_records(runner)
+    if (
+        records
+        and isinstance(runner.train_loop, EpochBasedTrainLoop)
+        and records[-1]["epoch"] == runner.epoch
+        and not all(hook.has_best(runner) for hook in runner.hooks if hasattr(hook, "has_best"))
+    ):
+        names = list(records[-1])
+        kept = names[: names.index(_LAST_OF_TRAINING) + 1]
+        records[-1] = {name: records[-1][name] for name in kept}
+    write_history(runner.work_dir, records)

@@ -1,0 +1,175 @@
+"""Files to resume from: written whole, checked, and found again.
+
+Beside each stands its SHA-256 in the format of `sha256sum -c`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seglab.utils.io_utils import atomic_path, sha256_file, write_text
+
+CHECKSUM_SUFFIX = ".sha256"
+_NAME = re.compile(r"(epoch|iter)_(\d+)(?:_step_(\d+))?\.pth")
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """How far a run had come: finished epochs, and steps of the next one.
+
+    A run that is measured in iterations has 0 epochs.
+    """
+
+    epochs: int
+    steps: int = 0
+    by_epoch: bool = field(default=True, compare=False)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file with the state at this place."""
+        if not self.by_epoch:
+            return f"iter_{self.steps}.pth"
+        return f"epoch_{self.epochs}{f'_step_{self.steps}' if self.steps else ''}.pth"
+
+
+def place_of(name: str) -> Place | None:
+    """The place that a file's name tells; None for a file of another kind."""
+    match = _NAME.fullmatch(name)
+    if not match:
+        return None
+    kind, number, steps = match.groups()
+    if kind == "iter":
+        return None if steps else Place(0, int(number), by_epoch=False)
+    return Place(int(number), int(steps or 0))
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """The newest file that a run can go on from.
+
+    Attributes:
+        path: The file.
+        skipped: Newer files that cannot be used, each with the reason.
+    """
+
+    path: Path
+    skipped: tuple[str, ...] = ()
+
+
+def write_checked(path: Path, content: Any) -> None:
+    """Write a checkpoint with torch; its old file stays until the new one has been read back.
+
+    Args:
+        path: Where it goes, with its checksum beside it.
+        content: What `torch.save` takes.
+
+    Raises:
+        OSError: It cannot be written, or reads back otherwise than it was written; what was there
+            before is still there.
+    """
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_checked_bytes(path, buffer.getbuffer())
+
+
+def write_checked_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write bytes as `write_checked` does."""
+    digest = hashlib.sha256(data).hexdigest()
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if sha256_file(temporary) != digest:
+            raise OSError(None, "it reads back otherwise than it was written", str(path))
+        # Before the file itself: a kill between the two leaves the old file without its checksum,
+        # which is noticed, never a new one that passes unchecked.
+        write_text(checksum_path(path), f"{digest}  {path.name}\n")
+    _sync_folder(path.parent)
+
+
+def checksum_path(path: Path) -> Path:
+    """Where a file's checksum stands."""
+    return path.with_name(path.name + CHECKSUM_SUFFIX)
+
+
+def fault_of(path: Path) -> str | None:
+    """Why a file cannot be trusted to be whole; None if it can."""
+    checksum = checksum_path(path)
+    try:
+        if not checksum.is_file():  # of an earlier seglab: the loading will tell
+            return None if path.stat().st_size else "it is empty"
+        expected = checksum.read_text(encoding="utf-8", errors="replace").split()
+        if not expected or sha256_file(path) != expected[0]:
+            return f"it does not match {checksum.name}"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return None
+
+
+def resume_files(work_dir: Path) -> list[Path]:
+    """The files of a run that hold a state to resume from, the newest first."""
+    places = {path: place_of(path.name) for path in work_dir.glob("*.pth")}
+    known = {path: place for path, place in places.items() if place is not None}
+    return sorted(known, key=lambda path: known[path], reverse=True)
+
+
+def newest_valid(work_dir: Path) -> ResumePoint | None:
+    """The newest file that is whole; None if there is none.
+
+    A damaged file is passed over, not removed.
+    """
+    skipped: list[str] = []
+    for path in resume_files(work_dir):
+        fault = fault_of(path) or _loading_fault(path)
+        if fault is None:
+            return ResumePoint(path, tuple(skipped))
+        skipped.append(f"{path.name}: {fault}")
+    return None
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, then its checksum."""
+    path.unlink(missing_ok=True)
+    checksum_path(path).unlink(missing_ok=True)
+
+
+def leftovers(work_dir: Path) -> Iterator[Path]:
+    """Unfinished files that a kill left."""
+    for suffix in (".pth", ".safetensors", CHECKSUM_SUFFIX):
+        yield from work_dir.glob(f".*.*{suffix}")
+
+
+def _loading_fault(path: Path) -> str | None:
+    """Why a file without a checksum cannot be loaded."""
+    if checksum_path(path).is_file():
+        return None
+    from seglab.utils.checkpoint_utils import load_checkpoint_file
+    from seglab.utils.errors import UserError
+
+    try:
+        content = load_checkpoint_file(path)
+    except UserError as error:
+        return error.message
+    return None if "optimizer" in content else "it holds no optimizer state"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the renaming itself survive a power cut, where the system can do it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
