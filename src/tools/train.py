@@ -147,8 +147,8 @@ def _train(config: Config, options: TrainOptions, work_dir: Path, tracking: str 
             result = train(config, options, work_dir, tracker)
             if rank == 0:
                 _summarise(config, result)
-    except KeyboardInterrupt:
-        return _interrupted(work_dir)
+    except KeyboardInterrupt as error:
+        return _interrupted(work_dir, error)
     return 0
 
 
@@ -162,7 +162,7 @@ def _start(config: Config, resume: bool) -> str:
     return f"backbone weights: {find_weights(source) if source else 'random (from scratch)'}"
 
 
-def _interrupted(work_dir: Path) -> int:
+def _interrupted(work_dir: Path, error: KeyboardInterrupt) -> int:
     from seglab.mmseg_custom.engine.record import read_record
     from seglab.utils.result_files import CONFIG_FILE, LAST_CHECKPOINT
     from seglab.utils.script import INTERRUPTED
@@ -173,11 +173,11 @@ def _interrupted(work_dir: Path) -> int:
         again = tool_command(
             "train", "--config", work_dir / CONFIG_FILE, "--work-dir", work_dir, "--resume"
         )
-        note = f"finished epochs are kept in {work_dir}; go on with\n  {again}"
+        note = f"what was done is kept in {work_dir}; go on with\n  {again}"
     else:
-        note = f"no epoch was finished; the log is in {work_dir}"
+        note = f"no step was finished; the log is in {work_dir}"
     print(f"\ninterrupted: {note}", file=sys.stderr)
-    return INTERRUPTED
+    return int(getattr(error, "exit_code", INTERRUPTED))
 
 
 def _summarise(config: Config, result: TrainResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,6 +13,18 @@ from pathlib import Path
 from seglab.utils.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to stop, and what it had to keep is kept.
+
+    Args:
+        signal_number: Which signal.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.exit_code = 128 + signal_number  # as shells count
 
 
 def new_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -55,9 +68,9 @@ def run_tool(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return getattr(error, "exit_code", INTERRUPTED)
     except BrokenPipeError:
         # The reader (`| head`) has gone; keep Python from complaining while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

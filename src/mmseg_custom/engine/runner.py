@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mmengine
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from torch import Tensor, nn
 
 from seglab.mmseg_custom.datasets.seeded import seeded_loader
+from seglab.mmseg_custom.engine.checkpointing import SafeCheckpointHook
 from seglab.mmseg_custom.engine.history import rewind_history
 from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, exact_loop
+from seglab.mmseg_custom.engine.stopping import StopHook, StopRequest
 from seglab.mmseg_custom.models.pretrained import load_backbone
 from seglab.utils import random_state
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
@@ -69,6 +71,13 @@ class SeglabRunner(Runner):
         return model
 
     _random_states: Sequence[dict[str, Any]] = ()
+    _gradients: Mapping[str, Tensor] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Whether the run was asked to stop.
+        self.stop_request = StopRequest()
+        self.register_hook(StopHook())
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build a loop that can start at any step, over samples that carry their own seeds."""
@@ -95,6 +104,9 @@ class SeglabRunner(Runner):
         super().load_or_resume()
         if self._resume:
             rewind_history(self)
+        for name, parameter in self.bare_model.named_parameters():
+            if name in self._gradients:
+                parameter.grad = self._gradients[name].to(parameter.device)
         if self._random_states:
             random_state.restore(self._random_states[min(get_rank(), len(self._random_states) - 1)])
         if self.on_start is not None:
@@ -126,6 +138,7 @@ class SeglabRunner(Runner):
         checkpoint.get("meta", {}).pop("config", None)
         if self._resume:
             self._random_states = checkpoint.get("random", [])
+            self._gradients = checkpoint.get("gradients", {})
             if isinstance(self.train_loop, ExactEpochTrainLoop):
                 self.train_loop.steps_done = checkpoint.get("meta", {}).get("steps_done", 0)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -159,8 +172,25 @@ class SeglabRunner(Runner):
             "param_schedulers": [scheduler.state_dict() for scheduler in schedulers],
             "random": all_gather_object(random_state.capture()),
         }
+        if not self.optim_wrapper.should_update():  # gradients are being accumulated
+            content["gradients"] = {
+                name: parameter.grad.cpu()
+                for name, parameter in self.bare_model.named_parameters()
+                if parameter.grad is not None
+            }
         self.call_hook("before_save_checkpoint", checkpoint=content)
         return content
+
+    def keep_state(self, steps_done: int) -> bool:
+        """Keep the state after a step, wherever it is; returns whether it is kept.
+
+        Args:
+            steps_done: Finished steps of the epoch that is under way.
+        """
+        by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
+        place = Place(self.epoch, steps_done) if by_epoch else Place(0, self.iter + 1, False)
+        hooks = [hook for hook in self.hooks if isinstance(hook, SafeCheckpointHook)]
+        return bool(hooks) and hooks[0].save_state(self, place)
 
     def deployed_weights(self) -> dict[str, Tensor]:
         """The weights that validation scores: the averaged ones where there are such."""

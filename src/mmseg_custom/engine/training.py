@@ -31,7 +31,7 @@ from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
 from seglab.utils.resume_files import ResumePoint, fault_of, newest_valid, resume_files
 from seglab.utils.run_files import STAMP, counts_epochs
-from seglab.utils.script import was_interrupted
+from seglab.utils.script import Stopped, was_interrupted
 from seglab.utils.tracking.tracker import Tracker
 
 
@@ -257,8 +257,12 @@ def train(
             runner.build_parts()
         if process_rank(options.launcher) == 0:
             runner.on_start = lambda: _begin(record, config, runner, tracker)
-        runner.train()
+        with runner.stop_request:
+            runner.train()
         status = "finished"
+    except Stopped:
+        status = "interrupted"
+        raise
     except BaseException as error:
         if was_interrupted(error):
             status = "interrupted"

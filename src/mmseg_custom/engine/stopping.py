@@ -1,0 +1,98 @@
+"""Ctrl-C and SIGTERM: the step under way is finished, the state is kept, then training ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+from tqdm import tqdm
+
+from seglab.utils.script import Stopped
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Notes a signal instead of dying of it, inside its `with` block.
+
+    The second signal is not waited for: it raises at once.
+
+    Attributes:
+        signal_number: The signal that came; 0 while none has.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        """Take the signals over; only the main thread of a process can."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.signal_number:
+            raise Stopped(number)
+        self.signal_number = number
+
+    def agreed(self) -> int:
+        """The signal that any of the run's processes received; 0 if none did.
+
+        They have to stop after the same step: keeping the state takes all of them.
+        """
+        if get_world_size() == 1:
+            return self.signal_number
+        number = torch.tensor(self.signal_number)
+        all_reduce(number, "max")
+        return int(number)
+
+
+@HOOKS.register_module()
+class StopHook(Hook):
+    """Ends training after the step or the validation batch in which a signal came."""
+
+    # Before the progress line and the checkpoint hook, which it asks to keep the state.
+    priority = "LOWEST"
+
+    def after_train_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> None:
+        """Keep the state and stop, if a signal came."""
+        number = runner.stop_request.agreed()
+        if not number:
+            return
+        tqdm.write("stopping: keeping the state of the run ...")
+        runner.keep_state(batch_idx + 1)
+        raise Stopped(number)
+
+    def after_val_iter(
+        self,
+        runner: Any,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Stop: the state from before the validation is kept already."""
+        if runner.stop_request.agreed():
+            raise Stopped(runner.stop_request.signal_number or signal.SIGTERM)
