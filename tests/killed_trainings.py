@@ -1,0 +1,168 @@
+"""Kill trainings again and again, resume them, and compare with one that was left alone.
+
+    python tests/killed_trainings.py CONFIG FOLDER --kills 200
+
+Everything is imported once; each training is a forked child. Some are killed after a random time,
+some at a random moment of writing a file: before its bytes are on the disk, before it is renamed,
+after that. Prints one line of JSON with what happened.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seglab.mmseg_custom.engine.history import read_history
+from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, choose_work_dir, train
+from seglab.utils.checkpoint_utils import load_checkpoint_file
+from seglab.utils.config_utils import load_config
+from seglab.utils.io_utils import sha256_file
+from seglab.utils.resume_files import newest_valid, resume_files
+
+
+def train_once(config: Path, folder: Path, resume: bool) -> None:
+    """Train, or go on training, in this process."""
+    loaded = load_config(config)
+    options = TrainOptions(
+        work_dir=folder, resume=resume, device="cpu", from_scratch=not resume
+    )
+    apply_options(loaded, options, choose_work_dir(loaded, options))
+    train(loaded, options, folder)
+
+
+def die_while_writing(call: int, before: bool) -> None:
+    """Have this process kill itself at its n-th synchronising or renaming of a file."""
+    left = [call]
+
+    def deadly(work: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0 and before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = work(*args, **kwargs)
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return wrapper
+
+    os.fsync = deadly(os.fsync)
+    Path.replace = deadly(Path.replace)  # type: ignore[method-assign]
+
+
+def child(config: Path, folder: Path, resume: bool, die_at: tuple[int, bool] | None) -> int:
+    """Fork a training; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    with (folder.parent / "log.txt").open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    code = 1
+    with contextlib.suppress(SystemExit):
+        if die_at is not None:
+            die_while_writing(*die_at)
+        train_once(config, folder, resume)
+        code = 0
+    os._exit(code)
+
+
+def ended(folder: Path) -> dict[str, Any]:
+    """What has to be equal: the last state, the best weights and the history."""
+    state = load_checkpoint_file(resume_files(folder)[0])
+    history = [
+        {key: value for key, value in record.items() if key != "seconds"}
+        for record in read_history(folder)
+    ]
+    best = {path.name: sha256_file(path) for path in folder.glob("best_*.safetensors")}
+    return {"state": state, "history": history, "best": best}
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two states are equal, bit for bit; times apart."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        ignored = {"message_hub", "epoch_under_way"}
+        keys = first.keys() - ignored
+        return keys == second.keys() - ignored and all(same(first[k], second[k]) for k in keys)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)
+
+
+def interrupted_run(
+    config: Path, folder: Path, seconds: float, random_: random.Random, counts: Counter[str]
+) -> None:
+    """Train in a folder until it is done, killing it on the way."""
+    while True:
+        point = newest_valid(folder) if folder.is_dir() else None
+        resume = point is not None
+        if not resume and folder.is_dir():  # killed before anything was kept
+            for path in sorted(folder.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+            folder.rmdir()
+        writing = random_.random() < 0.4
+        die_at = (random_.randint(1, 30), random_.random() < 0.5) if writing else None
+        pid = child(config, folder, resume, die_at)
+        counts["resumes"] += resume
+        counts["passed over"] += len(point.skipped) if point else 0
+        deadline = time.monotonic() + random_.uniform(0, seconds)
+        status = None
+        while status is None:
+            done, code = os.waitpid(pid, os.WNOHANG)
+            if done:
+                status = code
+            elif not writing and time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                status = os.waitpid(pid, 0)[1]
+            else:
+                time.sleep(0.002)
+        if status == signal.SIGKILL:
+            counts["kills while writing" if writing else "kills at a random time"] += 1
+        elif status == 0:
+            return
+        else:
+            raise SystemExit(f"a training failed; see {folder.parent / 'log.txt'}")
+
+
+def main() -> int:
+    """Run the experiment; returns 1 if any run ended otherwise than the undisturbed one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    pid = child(args.config, args.folder / "undisturbed", False, None)
+    if os.waitpid(pid, 0)[1]:
+        raise SystemExit(f"the undisturbed training failed; see {args.folder / 'log.txt'}")
+    seconds = time.monotonic() - began
+    expected = ended(args.folder / "undisturbed")
+    random_, counts = random.Random(args.seed), Counter[str]()
+    kinds = ("kills while writing", "kills at a random time")
+    while sum(counts[kind] for kind in kinds) < args.kills:
+        with tempfile.TemporaryDirectory(dir=args.folder) as place:
+            folder = Path(place) / "run"
+            interrupted_run(args.config, folder, seconds, random_, counts)
+            counts["runs"] += 1
+            counts["equal ends"] += same(expected, ended(folder))
+    print(json.dumps({"kills": sum(counts[kind] for kind in kinds), **counts}))
+    return int(counts["runs"] != counts["equal ends"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
