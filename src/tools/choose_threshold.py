@@ -19,7 +19,7 @@ from seglab.utils.script import new_parser
 
 EXAMPLES = """\
   python src/tools/choose_threshold.py --config RUN/config.py \\
-      --checkpoint RUN/best_val_mDice_epoch_12.pth
+      --checkpoint RUN/best_val_mDice_epoch_12.safetensors
 """
 
 

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if code := train.main(["--config", CONFIG, "--work-dir", str(run), *data]):
         return code
     print("\n3/3  testing on images it has not seen")
-    checkpoint = max(run.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
+    checkpoint = max(run.glob("best_*.safetensors"), key=lambda path: path.stat().st_mtime)
     tested = ["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data]
     if code := test.main(tested):
         return code

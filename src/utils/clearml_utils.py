@@ -5,7 +5,7 @@ Runs do not use this themselves: they write a journal, and a child process repor
 
     task = init_clearml_task("H7 by hand", tags=("H7",), offline=True)
     log_metrics(task, {"loss": 0.31, "val/mDice": 82.4, "val/Dice/dog": 79.9}, step=12)
-    log_model(task, "experiments/.../best_val_mDice_epoch_12.pth", {"val/mDice": "82.4"})
+    log_model(task, "experiments/.../best_val_mDice_epoch_12.safetensors", {"val/mDice": "82.4"})
     task.close()
 
 The SDK is imported when a task is made, not before: it takes a second.

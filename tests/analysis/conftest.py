@@ -335,7 +335,7 @@ def write_test(
             "config_sha256": hashlib.sha256(
                 json.dumps(config, sort_keys=True).encode()
             ).hexdigest(),
-            "checkpoint": str(folder / "best_val_mDice_epoch_3.pth"),
+            "checkpoint": str(folder / "best_val_mDice_epoch_3.safetensors"),
             "checkpoint_sha256": checkpoint_sha256,
             "data": {
                 "split": split,

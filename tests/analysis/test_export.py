@@ -27,7 +27,7 @@ def trained(make_run: MakeRun, tmp_path: Path) -> Path:
     """A run as training and testing leave it: with weights, photographs, logs and paths."""
     folder = make_run(tmp_path / "my runs" / "h1", "H1", seed=2)
     for name in (
-        "best_val_mDice_epoch_3.pth", "epoch_3.pth", "training_curves.png", "last_checkpoint",
+        "best_val_mDice_epoch_3.safetensors", "epoch_3.pth", "training_curves.png", "last_checkpoint",
         "20260102_030405/20260102_030405.log",
         *(f"test_val/val_{chart}.png" for chart in ("confusion_matrix", "reliability")),
         "test_val/val_overview.png", "test_val/val_best_01_a_mDice_99.00.png",
@@ -94,7 +94,7 @@ def test_no_path_and_no_name_of_the_machine_is_left(trained: Path, tmp_path: Pat
     ]  # fmt: skip
     provenance = read_json(target / "test_val" / PROVENANCE_FILE)
     assert provenance["data"]["data_root"] == "DATA_ROOT"
-    assert provenance["checkpoint"] == "best_val_mDice_epoch_3.pth"
+    assert provenance["checkpoint"] == "best_val_mDice_epoch_3.safetensors"
 
 
 def test_every_tested_split_is_taken(make_run: MakeRun, tmp_path: Path) -> None:

@@ -82,12 +82,12 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_a_split_that_was_not_tested_names_the_command(make_run: MakeRun, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "a run", "H1", split="test")
-    (folder / "best_val_mDice_epoch_3.pth").write_bytes(b"")
+    (folder / "best_val_mDice_epoch_3.safetensors").write_bytes(b"")
     message = fault(folder)
     assert "no test results for val (there are: test_test)" in message
     assert (
         f"seglab test --config '{folder}/config.py' --checkpoint "
-        f"'{folder}/best_val_mDice_epoch_3.pth' --split val" in message
+        f"'{folder}/best_val_mDice_epoch_3.safetensors' --split val" in message
     )
 
 

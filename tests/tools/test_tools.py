@@ -65,7 +65,7 @@ def test_train_then_the_command_it_prints_then_predict(
     assert code == 0, err
     metrics = json.loads((work_dir / "test_val" / "test_metrics.json").read_text())["metrics"]
     assert f"{metrics['mDice']:.2f}" in out
-    checkpoint = next(work_dir.glob("best_*.pth"))
+    checkpoint = next(work_dir.glob("best_*.safetensors"))
     code, out, _ = run(
         "predict", "--config", work_dir / "config.py", "--checkpoint", checkpoint,
         "--input", tiny_data / "img" / "test", "--output-dir", tmp_path / "masks",
@@ -136,7 +136,7 @@ def test_mistakes_with_checkpoints(
     tool: str,
 ) -> None:
     work_dir, _ = trained
-    good = next(work_dir.glob("best_*.pth"))
+    good = next(work_dir.glob("best_*.safetensors"))
     torn = tmp_path / "torn.pth"
     torn.write_bytes(good.read_bytes()[:5000])
     more = (
@@ -237,7 +237,7 @@ def test_ctrl_c_in_mid_epoch_keeps_what_was_finished(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert "finished epochs are kept" in err and "--resume" in err
+    assert "what was done is kept" in err and "--resume" in err
     assert json.loads((work_dir / "run.json").read_text())["status"] == "interrupted"
     done = len((work_dir / "history.jsonl").read_text().splitlines())
     code, out, err = run(

@@ -67,7 +67,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, tiny_config_text: str) -> 
     run = folder / "run"
     common = ["--tracking", "offline", "--device", "cpu"]
     assert main(["train", "--config", str(config), "--work-dir", str(run), *common]) == 0
-    checkpoint = next(run.glob("best_*.pth"))
+    checkpoint = next(run.glob("best_*.safetensors"))
     arguments = ["--config", str(config), "--checkpoint", str(checkpoint), "--split", "val"]
     assert main(["test", *arguments, *common]) == 0
     return run
@@ -121,7 +121,7 @@ def test_what_a_training_session_says(tracked: Path) -> None:
     assert "train" in task["script"]["entry_point"]
     assert ("best epoch", "per class") in session.named("plot")
     assert ("training curves", "history") in session.named("training_debug_image")
-    best = next(tracked.glob("best_*.pth"))
+    best = next(tracked.glob("best_*.safetensors"))
     artifacts = session.artifacts()
     assert artifacts["best checkpoint"] == sha256(best)
     for name in ("run.json", "history.jsonl", "config.py"):
@@ -152,7 +152,7 @@ def test_what_a_test_session_says(tracked: Path) -> None:
 
 
 def test_a_second_test_replaces_the_first_ones_session(tracked: Path) -> None:
-    checkpoint = next(tracked.glob("best_*.pth"))
+    checkpoint = next(tracked.glob("best_*.safetensors"))
     arguments = ["--config", str(tracked / "config.py"), "--checkpoint", str(checkpoint)]
     arguments += ["--split", "val", "--tracking", "offline", "--device", "cpu"]
     assert main(["test", *arguments]) == 0

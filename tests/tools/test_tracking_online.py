@@ -80,7 +80,7 @@ def test_a_run_is_live_and_its_upload_has_nothing_to_add(
     (task,) = server.tasks
     assert server.tasks[task]["status"] == "completed"
     assert mdice(server.scalars(task)) == history(run)
-    checkpoint = next(run.glob("best_*.pth"))
+    checkpoint = next(run.glob("best_*.safetensors"))
     assert any(content == checkpoint.read_bytes() for content in server.files.values())
     before = json.dumps(server.contents(), sort_keys=True)
     code, out, err = finish(start(server, home, "upload-results-to-clearml", "--run", run))
@@ -119,7 +119,7 @@ def test_a_test_is_a_task_of_its_own(server: Any, tiny_config: Path, tmp_path: P
     run, home = tmp_path / "run", tmp_path / "home"
     trained = finish(start(server, home, *train_arguments(tiny_config, run, 1)))
     assert trained[0] == 0, trained[2]
-    checkpoint = next(run.glob("best_*.pth"))
+    checkpoint = next(run.glob("best_*.safetensors"))
     arguments = ["--config", tiny_config, "--checkpoint", checkpoint, "--split", "val"]
     code, out, err = finish(start(server, home, "test", *arguments, "--device", "cpu"))
     assert code == 0, err

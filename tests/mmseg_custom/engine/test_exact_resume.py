@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.runner import Runner
 
+from seglab.mmseg_custom.datasets.seeded import seeded_loader
 from seglab.mmseg_custom.engine.history import read_history
 from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, choose_work_dir, train
 from seglab.utils.checkpoint_utils import load_checkpoint_file
-from seglab.utils.config_utils import load_config
+from seglab.utils.config_utils import building, load_config
 from seglab.utils.resume_files import place_of, resume_files
 
 #: Random augmentation, dropout, averaged weights, early stopping, gradients over two steps: what
@@ -95,12 +97,13 @@ def assert_equal_ends(expected: Path, given: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config: Path
+    tmp_path_factory: pytest.TempPathFactory, tiny_config_text: str
 ) -> tuple[Path, Path]:
     """A config with everything that has a state, and a run of it that nobody disturbed."""
     folder = tmp_path_factory.mktemp("exact")
+    (folder / "tiny.py").write_text(tiny_config_text)
     config = folder / "everything.py"
-    config.write_text(EVERYTHING.format(base=str(tiny_config)))
+    config.write_text(EVERYTHING.format(base=str(folder / "tiny.py")))
     return config, run(config, folder / "undisturbed")
 
 
@@ -148,13 +151,7 @@ def test_runs_measured_in_iterations(tiny_config: Path, tmp_path: Path, sampler:
 
 def test_every_epoch_augments_in_another_way(tiny_config: Path, tmp_path: Path) -> None:
     """mmengine seeds worker processes alike in every epoch."""
-    from mmengine.runner import Runner
-
-    from seglab.mmseg_custom.datasets.seeded import seeded_loader
-
     config = load_config(tiny_config)
-    from seglab.utils.config_utils import building
-
     with building(config):
         loader = Runner.build_dataloader(seeded_loader(config.train_dataloader), seed=0)
     batches = []

@@ -174,7 +174,7 @@ def test_a_stored_config_names_it_once_and_can_be_given_another(
     tiny_config: Path, tmp_path: Path
 ) -> None:
     first = run(tiny_config, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "a")
-    assert first.best_checkpoint == tmp_path / "a" / "best_val_mDice_epoch_1.pth"
+    assert first.best_checkpoint == tmp_path / "a" / "best_val_mDice_epoch_1.safetensors"
     stored = (tmp_path / "a" / "config.py").read_text()
     assert stored.count("mDice") == 1
     second = run(tmp_path / "a" / "config.py", [f"{SAVE_BEST}=ECE"], work_dir=tmp_path / "b")
@@ -196,7 +196,7 @@ def test_configs_stored_by_older_versions_go_on(tiny_config: Path, tmp_path: Pat
         "]\n"
     )
     result = run(old, ["train_cfg.max_epochs=1"], work_dir=tmp_path / "run")
-    assert result.best_checkpoint == tmp_path / "run" / "best_val_mDice_epoch_1.pth"
+    assert result.best_checkpoint == tmp_path / "run" / "best_val_mDice_epoch_1.safetensors"
 
 
 @pytest.mark.parametrize("key", ["Dice/dog", "image_mean/mDice", "mBoundaryIoU", "ECE"])

@@ -81,7 +81,7 @@ def test_the_best_checkpoint_is_chosen_by_unrounded_values(
 
     monkeypatch.setattr(ConfusionMetric, "compute_metrics", compute_metrics)
     result = run(tiny_config, ["train_cfg.max_epochs=3"], work_dir=tmp_path / "run")
-    assert [path.name for path in result.work_dir.glob("best_*")] == ["best_val_mDice_epoch_2.pth"]
+    assert [path.name for path in result.work_dir.glob("best_*")] == ["best_val_mDice_epoch_2.safetensors"]
     assert result.best["epoch"] == 2 and result.best["val/mDice"] == 50.0042
 
 
@@ -103,7 +103,7 @@ def test_an_interrupted_checkpoint_leaves_the_old_one(
         run(tiny_config, work_dir=tmp_path / "run")
     assert calls
     checkpoints = sorted(path.name for path in (tmp_path / "run").rglob("*.pth"))
-    assert checkpoints == ["best_val_mDice_epoch_1.pth", "epoch_1.pth"]
+    assert checkpoints == ["best_val_mDice_epoch_1.safetensors", "epoch_1.pth"]
     load_checkpoint_file(tmp_path / "run" / "epoch_1.pth")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
 
@@ -247,7 +247,7 @@ def test_a_stop_between_checkpoint_and_pointer_is_found(tiny_config: Path, tmp_p
     assert run(tiny_config, work_dir=tmp_path / "run", resume=True).epochs == 2
     for path in (tmp_path / "run").glob("epoch_*.pth"):
         path.unlink()
-    with pytest.raises(UserError, match="newest checkpoint is missing"):
+    with pytest.raises(UserError, match="nothing to resume"):
         run(tiny_config, work_dir=tmp_path / "run", resume=True)
 
 

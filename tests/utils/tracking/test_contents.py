@@ -293,7 +293,7 @@ def test_a_checkpoint_that_holds_a_credential_stays_here(trained: Path, tmp_path
     import torch
 
     run = shutil.copytree(trained, tmp_path / "run")
-    (checkpoint,) = run.glob("best_*.pth")
+    (checkpoint,) = run.glob("best_*.safetensors")
     assert "best checkpoint" in {a.name for a in of(Artifact, training_results(run))}
     content = torch.load(checkpoint, weights_only=False)
     content["meta"]["cfg"] += "\ndata_root = 'https://me:topsecret@example.org/pets'\n"
