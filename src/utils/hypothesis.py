@@ -117,18 +117,22 @@ def stated_hypothesis(path: Path, name: str, inherited: Any) -> Hypothesis:
     if path.suffix != ".py":
         value = inherited
     else:
-        value = _literal_assignment(path)
+        value = literal_assignment(path, "hypothesis")
         if value is None:
             parent = inherited.get("id") if isinstance(inherited, Mapping) else None
             return Hypothesis(name, parent)
     return Hypothesis(name) if value is None else parse_hypothesis(value, path)
 
 
-def _literal_assignment(path: Path) -> Any:
-    """The value of `hypothesis = ...` in a Python file, without running it; None if absent."""
+def literal_assignment(path: Path, name: str) -> Any:
+    """The value of `NAME = ...` in a Python file, without running it; None if absent.
+
+    Raises:
+        UserError: It is not written out in literals.
+    """
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "hypothesis" for target in node.targets
+            isinstance(target, ast.Name) and target.id == name for target in node.targets
         ):
             return _literal_dict(node.value, path)
     return None

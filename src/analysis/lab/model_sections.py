@@ -1,0 +1,235 @@
+"""The tables of baselines and improved models, and the hypotheses they test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from seglab.analysis.comparison import Pair, Row
+from seglab.analysis.comparison_tables import outcome_word
+from seglab.analysis.lab.story import BASELINE, IMPROVED, Story
+from seglab.analysis.lab.study import StudyConfig
+from seglab.analysis.report import numbers
+from seglab.analysis.report.context import Pictures, seeds_of
+from seglab.analysis.report.hypothesis_section import changes_blocks, facts_block, verdict_blocks
+from seglab.analysis.report.markdown import Prose, bullets, heading, say, table
+from seglab.analysis.run_folder import Run
+from seglab.utils.forest import DifferenceRow, plot_differences
+
+_SIGNS = {"+": "rises", "-": "falls", "=": "stays"}
+
+
+def baseline_section(story: Story) -> list[str]:
+    """The figures of the baselines."""
+    rows = story.rows(BASELINE)
+    if not rows:
+        return ["No run here is of a baseline."]
+    return [_what_it_is(story), models_table(story, rows)]
+
+
+def _what_it_is(story: Story) -> Prose:
+    return say(
+        "Percent on {split}, by our scoring, mean over the seeds. The interval covers other "
+        "images of this kind and, where there are several seeds, other seeds.",
+        split=story.comparison.split,
+    )
+
+
+def models_table(story: Story, rows: Sequence[Row]) -> str:
+    """What each model is, and how it scores."""
+    mean_key = f"image_mean/{story.key}"
+    lines = []
+    for row in rows:
+        estimate = row.estimates[story.key]
+        lines.append(
+            (
+                row.id,
+                start_of(row.runs[0]),
+                numbers.count(parameters_of(row)),
+                training_of(row),
+                numbers.fixed(estimate.value),
+                numbers.between(estimate.interval),
+                seed_figures(row, story.key),
+                numbers.fixed(_mean(row, mean_key)),
+                numbers.fixed(row.estimates["aAcc"].value),
+            )
+        )
+    return table(
+        (
+            *("model", "starts from", "parameters", "training"),
+            *(f"IoU of {story.object_class}", numbers.INTERVAL, "seed by seed"),
+            *("mean over images", "pixel accuracy"),
+        ),
+        lines,
+        text_columns=2,
+    )
+
+
+def start_of(run: Run) -> str:
+    """What the training of a run started from."""
+    if run.record.get("load_from"):
+        return f"the checkpoint {Path(str(run.record['load_from'])).name}"
+    weights = run.record.get("pretrained_backbone")
+    return f"ImageNet: {weights}" if weights else "random weights"
+
+
+def parameters_of(row: Row) -> int | None:
+    """The number of parameters of a model; None where its record has none."""
+    found = row.runs[0].record.get("parameters")
+    return found if isinstance(found, int) else None
+
+
+def training_of(row: Row) -> str:
+    """Epochs and time of a training, mean over the seeds."""
+    seconds = [run.record.get("seconds") for run in row.runs]
+    known = [float(value) for value in seconds if isinstance(value, int | float)]
+    shown = numbers.duration(numbers.mean(known) if len(known) == len(seconds) else math.nan)
+    epochs = row.runs[0].record.get("epochs")
+    return f"{numbers.NONE if epochs is None else epochs} epochs, {shown}"
+
+
+def seed_figures(row: Row, key: str) -> str:
+    """A figure of each training seed."""
+    parts = [f"{numbers.fixed(run.figures[key])} (seed {seeds_of([run])})" for run in row.runs]
+    return ", ".join(parts)
+
+
+def _mean(row: Row, key: str) -> float:
+    return numbers.mean([run.figures.get(key, math.nan) for run in row.runs])
+
+
+def hypotheses_section(story: Story) -> list[str]:
+    """What each hypothesis asks, expects and really changed; and those without a run."""
+    blocks: list[str] = [
+        "Each stands in the config that its runs were trained with: what is asked, what is "
+        "changed, and which way which figure should move. The settings are those of the resolved "
+        "configs."
+    ]
+    for row in story.comparison.rows:
+        pair = story.comparison.pair(row.id)
+        blocks += [heading(3, row.id), facts_block(story.comparison, row, pair)]
+        blocks += changes_blocks(row, pair)
+        if pair is not None and pair.is_parent:
+            blocks += verdict_blocks(row, pair)
+    waiting = story.without_run()
+    if waiting:
+        rows = [
+            (
+                config.hypothesis.id,
+                config.hypothesis.stage,
+                config.hypothesis.question,
+                config.hypothesis.change,
+                expectations(config),
+                why_no_run(config),
+            )
+            for config in waiting
+        ]
+        header = ("hypothesis", "stage", "question", "change", "expects", "why there is no run")
+        blocks += ["### Without a run here", table(header, rows, text_columns=len(header))]
+    return blocks
+
+
+def expectations(config: StudyConfig) -> str:
+    """What a config expects, in words."""
+    expects = config.hypothesis.expects.items()
+    return ", ".join(f"{key} {_SIGNS[sign]}" for key, sign in expects) or numbers.NONE
+
+
+def why_no_run(config: StudyConfig) -> Prose:
+    """Why a config of the study has no run, as far as its config tells."""
+    if config.downloaded:
+        return say(
+            "It starts from the ImageNet weights of {encoder}, which segmentation_models_pytorch "
+            "downloads; these runs were made without a download. Where there is internet: "
+            "`seglab train --config configs/{name}`",
+            encoder=config.downloaded,
+            name=Prose(config.path.name),
+        )
+    return say(
+        "It was not trained: `seglab train --config configs/{name}`", name=Prose(config.path.name)
+    )
+
+
+def improved_section(story: Story, pictures: Pictures) -> list[str]:
+    """The improved models, each against its parent."""
+    rows = story.rows(IMPROVED)
+    if not rows:
+        return ["No run here is of an improved model."]
+    blocks: list[str] = [_what_it_is(story), models_table(story, rows)]
+    pairs = [pair for row in rows if (pair := story.pair_of(row.id)) is not None]
+    alone = [row.id for row in rows if story.pair_of(row.id) is None]
+    if pairs:
+        blocks += ["### Against their parents", difference_words(story), differences(story, pairs)]
+        caption = say(
+            "What every model here is above (right of zero) or below what it is compared with, in "
+            "percentage points with the {interval}. Bold is what a hypothesis spoke of; of one's "
+            "own networks more below.",
+            interval=numbers.INTERVAL,
+        )
+
+        blocks.append(pictures.draw("differences", caption, plot_differences, _points(story)))
+    if alone:
+        blocks.append(bullets(f"{name}: its parent has no run here." for name in alone))
+    return blocks
+
+
+def _points(story: Story) -> list[DifferenceRow]:
+    """The differences as they are drawn: few figures, all pairs."""
+    rows = []
+    for pair in (*story.comparison.pairs, *story.beside):
+        outcomes = {item.key: item.outcome.value for item in pair.verdict.judgements}
+        for key in dict.fromkeys([story.key, *outcomes, "aAcc"]):
+            difference = pair.differences[key]
+            rows.append(
+                DifferenceRow(
+                    f"{pair.after} - {pair.before}",
+                    key,
+                    difference.value,
+                    difference.interval.low,
+                    difference.interval.high,
+                    outcomes.get(key),
+                    key in outcomes,
+                )
+            )
+    return rows
+
+
+def difference_words(story: Story) -> Prose:
+    """What the columns of `differences` are."""
+    return say(
+        "Points of IoU of {name}. The verdict is on what the hypothesis itself expects, with p "
+        "corrected for all figures that hypotheses here speak of (Holm).",
+        name=story.object_class,
+    )
+
+
+def differences(story: Story, pairs: Sequence[Pair]) -> str:
+    """One line a pair: the IoU of both, the difference, and the verdict with what decided it."""
+    rows = []
+    for pair in pairs:
+        difference = pair.differences[story.key]
+        before, after = (
+            story.comparison.row(name).estimates[story.key].value
+            for name in (pair.before, pair.after)
+        )
+        decided = [
+            f"{item.key} {numbers.signed(item.difference.value)}, p "
+            f"{numbers.probability(item.difference.adjusted_p)}"
+            for item in pair.verdict.judgements
+            if item.difference is not None
+        ]
+        rows.append(
+            (
+                pair.after,
+                pair.before,
+                numbers.fixed(before),
+                numbers.fixed(after),
+                numbers.signed(difference.value),
+                numbers.between(difference.interval, sign=True),
+                "; ".join(decided) or numbers.NONE,
+                outcome_word(pair),
+            )
+        )
+    header = ("model", "against", "before", "after", "difference", numbers.INTERVAL)
+    return table((*header, "judged by", "verdict"), rows, text_columns=2, text_last=True)
