@@ -70,7 +70,11 @@ def improvement_pairs(story: Story) -> list[Pair]:
 
 def improvement_sentence(story: Story, pair: Pair) -> Prose:
     """What the improvements did to a model, by the verdict on its hypothesis."""
-    begun = say(_IMPROVED[pair.verdict.outcome], before=bold(pair.before), after=bold(pair.after))
+    outcome, judged = pair.verdict.outcome, pair.verdict.judgements
+    said = _SAID[outcome]
+    if outcome in _ROSE and all(item.expected == "+" for item in judged):
+        said = _ROSE[outcome]
+    begun = say(said, before=bold(pair.before), after=bold(pair.after))
     moved = [
         say(
             "{key} {points} points ({interval})",
@@ -78,7 +82,7 @@ def improvement_sentence(story: Story, pair: Pair) -> Prose:
             points=numbers.signed(item.difference.value),
             interval=numbers.interval_words(item.difference.interval, sign=True),
         )
-        for item in pair.verdict.judgements
+        for item in judged
         if item.difference is not None
     ]
     text = say(
