@@ -142,6 +142,33 @@ def _rank(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
+def files_of(pet: Pet) -> tuple[str, str]:
+    """Where the photograph and the trimap of an image lie, from the data root on."""
+    return f"{IMAGES}/{pet.name}{IMAGE_SUFFIX}", f"{TRIMAPS}/{pet.name}{TRIMAP_SUFFIX}"
+
+
+def folders_hint(root: Path) -> str:
+    """What to do with a data set in the official layout where folders of masks are needed.
+
+    Args:
+        root: A data root.
+
+    Returns:
+        A sentence with the command; empty where `root` is not in the official layout.
+    """
+    if not is_official(root):
+        return ""
+    return (
+        f"{root} is Oxford-IIIT Pet in its official layout: write it as folders with "
+        f"`seglab prepare-oxford-pet --out {root} --mask-folders DIR`, and give DIR"
+    )
+
+
+def is_official(root: Path) -> bool:
+    """Whether a folder is laid out as the data set's authors do it."""
+    return (root / IMAGES).is_dir() and any((root / name).is_file() for name in LISTS)
+
+
 def label_map(mode: str, border: str, species: int) -> dict[int, int]:
     """What each value of a trimap becomes.
 

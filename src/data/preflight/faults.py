@@ -72,6 +72,13 @@ _DATA_FAULTS = (
         "create it, or correct {key} or split in the config",
     ),
     FindingKind(
+        "pet-layout",
+        "fault",
+        "{root} is Oxford-IIIT Pet in its official layout, the config reads folders of masks",
+        "write them with seglab prepare-oxford-pet --out {root} --mask-folders DIR and give DIR "
+        "with --data-root, or train a config with OxfordPetDataset",
+    ),
+    FindingKind(
         "empty-split",
         "fault",
         "{split} split: no file in {folder} ends in {suffixes}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from seglab.data.preflight.faults import Finding, make_finding
+from seglab.utils.oxford_pet import is_official
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,12 @@ class SplitFolder:
                     mask_dir=self.mask_dir,
                 )
             ]
+        if not self.images.is_dir() and is_official(self.root):
+            return [make_finding("pet-layout", [self.root], root=self.root)]
+        return self.missing_folders()
+
+    def missing_folders(self) -> list[Finding]:
+        """Which of the two folders is not there."""
         return [
             make_finding("missing-folder", [path], split=self.split, folder=path, key=key)
             for path, key in ((self.images, "img_dir"), (self.masks, "mask_dir"))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -68,7 +69,7 @@ def prepare(
         UserError: A file is wrong; names all that are.
     """
     given = source.folder
-    if out.is_dir() and any((out / name).exists() for name in pets.LISTS):
+    if is_there(out):
         print(f"{out} already holds the data set: checking it")
         return check(out)
     require_new(out)
@@ -90,12 +91,21 @@ def prepare(
     return [_moved(finding, partial, out) for finding in findings]
 
 
-def check(root: Path) -> list[Finding]:
-    """What the preflight finds in the files of a data set, before any training."""
+def is_there(out: Path) -> bool:
+    """Whether a folder holds the data set, or parts of it."""
+    return out.is_dir() and any((out / name).exists() for name in pets.LISTS)
+
+
+def check(root: Path, **options: Any) -> list[Finding]:
+    """What the preflight finds in the files of a data set, before any training.
+
+    Args:
+        root: The data set.
+        **options: Those of `OxfordPetDataset`, such as `exclude`.
+    """
+    dataset = {"type": "OxfordPetDataset", "data_root": str(root), **options}
     loaders = {
-        f"{split}_dataloader": {
-            "dataset": {"type": "OxfordPetDataset", "data_root": str(root), "split": split}
-        }
+        f"{split}_dataloader": {"dataset": {**dataset, "split": split}}
         for split in ("train", "val", "test")
     }
     # No model: with the schedule of a training there would be more to find.
@@ -143,23 +153,16 @@ def _require_lists(partial: Path, out: Path) -> None:
     lists = pets.read_lists(partial)
     faults = [*lists.faults]
     for pet in (pet for name in (pets.TRAINVAL, pets.TEST) for pet in lists.pets[name]):
-        for path in _files_of(pet):
+        for path in pets.files_of(pet):
             if not (partial / path).is_file():
                 faults.append(f"{path} is listed but not in the archives")
     raise_faults(f"what was unpacked is no whole data set; {out} was not written", faults, _WAY_OUT)
 
 
-def _files_of(pet: pets.Pet) -> tuple[str, str]:
-    return (
-        f"{pets.IMAGES}/{pet.name}{pets.IMAGE_SUFFIX}",
-        f"{pets.TRIMAPS}/{pet.name}{pets.TRIMAP_SUFFIX}",
-    )
-
-
 def _copy(root: Path, into: Path) -> None:
     """Copy the lists and what they name."""
     listed = pets.read_lists(root).pets[pets.LIST]
-    files = [*pets.LISTS, *(path for pet in listed for path in _files_of(pet))]
+    files = [*pets.LISTS, *(path for pet in listed for path in pets.files_of(pet))]
     for name in tqdm(files, desc="copying", unit="file"):
         (into / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, into / name)
