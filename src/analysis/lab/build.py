@@ -56,9 +56,9 @@ def compose(story: Story, pictures: Pictures, title: str) -> str:
         ("How it is scored", scoring_section(story, pictures)),
         ("Baselines", baseline_section(story)),
         ("Hypotheses", hypotheses_section(story)),
-        ("Improved", improved_section(story, pictures)),
+        ("Improved", improved_section(story)),
         ("A network of one's own", own_section(story)),
-        ("Conclusions", conclusions(story)),
+        ("Conclusions", conclusions(story, pictures)),
         ("How to read it", [_reading(), *_notes(story)]),
         ("How it was made", making_section(story.comparison)),
     ]

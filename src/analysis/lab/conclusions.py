@@ -15,8 +15,10 @@ from seglab.analysis.lab.own_section import (
 )
 from seglab.analysis.lab.story import BASELINE, IMPROVED, OWN, Story
 from seglab.analysis.report import numbers
+from seglab.analysis.report.context import Pictures
 from seglab.analysis.report.markdown import Prose, bold, bullets, join_words, say, sentences
 from seglab.analysis.verdict import Outcome
+from seglab.utils.forest import DifferenceRow, plot_differences
 
 #: What a verdict says about the improvements of a model where figures were expected to rise.
 _ROSE = {
@@ -38,8 +40,8 @@ def summary(story: Story) -> list[str]:
     return [sentences([*parts, _scoring(story)])]
 
 
-def conclusions(story: Story) -> list[str]:
-    """Everything that follows, point by point, and what does not."""
+def conclusions(story: Story, pictures: Pictures) -> list[str]:
+    """Everything that follows, point by point, as a picture, and what does not follow."""
     points: list[Prose] = []
     baselines = story.rows(BASELINE)
     if baselines:
@@ -51,7 +53,15 @@ def conclusions(story: Story) -> list[str]:
     points += [pair_sentence(story, pair) for pair in others]
     if story.ladders:
         points.append(_scoring(story))
-    return [bullets(points), "What this does not show:", bullets(_limits(story))]
+    blocks = [bullets(points)]
+    if story.comparison.pairs:
+        caption = say(
+            "How far every model is above (right of zero) or below the one it is compared with, in "
+            "percentage points with the {interval}. Bold is what a hypothesis spoke of.",
+            interval=numbers.INTERVAL,
+        )
+        blocks.append(pictures.draw("differences", caption, plot_differences, _points(story)))
+    return [*blocks, "What this does not show:", bullets(_limits(story))]
 
 
 def improvement_pairs(story: Story) -> list[Pair]:
@@ -203,6 +213,29 @@ def _scoring(story: Story) -> Prose:
 
 def _moved(ladder: Ladder) -> float:
     return ladder.labs.figures["IoU"] - ladder.ours.figures["IoU"]
+
+
+def _points(story: Story) -> list[DifferenceRow]:
+    """The differences as they are drawn: few figures, all pairs."""
+    rows = []
+    for pair in (*story.comparison.pairs, *story.beside):
+        outcomes = {item.key: item.outcome.value for item in pair.verdict.judgements}
+        for key in dict.fromkeys([story.key, *outcomes, "aAcc"]):
+            difference = pair.differences.get(key)
+            if difference is None:
+                continue  # expected, but of a figure that is not resampled
+            rows.append(
+                DifferenceRow(
+                    f"{pair.after} - {pair.before}",
+                    key,
+                    difference.value,
+                    difference.interval.low,
+                    difference.interval.high,
+                    outcomes.get(key),
+                    key in outcomes,
+                )
+            )
+    return rows
 
 
 def _limits(story: Story) -> list[Prose]:

@@ -11,11 +11,10 @@ from seglab.analysis.comparison_tables import outcome_word
 from seglab.analysis.lab.story import BASELINE, IMPROVED, Story
 from seglab.analysis.lab.study import StudyConfig
 from seglab.analysis.report import numbers
-from seglab.analysis.report.context import Pictures, seeds_of
+from seglab.analysis.report.context import seeds_of
 from seglab.analysis.report.hypothesis_section import changes_blocks, facts_block, verdict_blocks
 from seglab.analysis.report.markdown import Prose, bullets, heading, say, table
 from seglab.analysis.run_folder import Run
-from seglab.utils.forest import DifferenceRow, plot_differences
 
 _SIGNS = {"+": "rises", "-": "falls", "=": "stays"}
 
@@ -151,7 +150,7 @@ def why_no_run(config: StudyConfig) -> Prose:
     )
 
 
-def improved_section(story: Story, pictures: Pictures) -> list[str]:
+def improved_section(story: Story) -> list[str]:
     """The improved models, each against its parent."""
     rows = story.rows(IMPROVED)
     if not rows:
@@ -161,38 +160,9 @@ def improved_section(story: Story, pictures: Pictures) -> list[str]:
     alone = [row.id for row in rows if story.pair_of(row.id) is None]
     if pairs:
         blocks += ["### Against their parents", difference_words(story), differences(story, pairs)]
-        caption = say(
-            "What every model here is above (right of zero) or below what it is compared with, in "
-            "percentage points with the {interval}. Bold is what a hypothesis spoke of; of one's "
-            "own networks more below.",
-            interval=numbers.INTERVAL,
-        )
-
-        blocks.append(pictures.draw("differences", caption, plot_differences, _points(story)))
     if alone:
         blocks.append(bullets(f"{name}: its parent has no run here." for name in alone))
     return blocks
-
-
-def _points(story: Story) -> list[DifferenceRow]:
-    """The differences as they are drawn: few figures, all pairs."""
-    rows = []
-    for pair in (*story.comparison.pairs, *story.beside):
-        outcomes = {item.key: item.outcome.value for item in pair.verdict.judgements}
-        for key in dict.fromkeys([story.key, *outcomes, "aAcc"]):
-            difference = pair.differences[key]
-            rows.append(
-                DifferenceRow(
-                    f"{pair.after} - {pair.before}",
-                    key,
-                    difference.value,
-                    difference.interval.low,
-                    difference.interval.high,
-                    outcomes.get(key),
-                    key in outcomes,
-                )
-            )
-    return rows
 
 
 def difference_words(story: Story) -> Prose:

@@ -51,7 +51,7 @@ def write_lab_scores(folder: Path, steps: Mapping[str, float], split: str = "tes
     }
     rows = [row]
     for name, points in steps.items():
-        moved = {key: min(100.0, rows[-1][key] + points) for key in FIGURES}
+        moved = {key: min(100.0, max(0.0, rows[-1][key] + points)) for key in FIGURES}
         rows.append({**rows[-1], "id": name, **changed[name], **moved})
     content = {
         "schema": 1, "class": "animal", "threshold": 0.5, "seed": 0, "batch_size": 8,
