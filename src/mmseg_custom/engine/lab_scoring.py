@@ -194,8 +194,8 @@ def batch_figures(
     """IoU and pixel accuracy of each batch's summed pixels, averaged over the batches.
 
     As `segmentation_models_pytorch.metrics.iou_score(..., reduction="micro")` of every batch,
-    averaged: a short last batch weighs as much as the others, and one in which the foreground is
-    in neither truth nor prediction counts as right.
+    averaged: a short last batch weighs as much as the others. One in which the foreground is in
+    neither truth nor prediction has no IoU, and enters no mean.
 
     Args:
         matrices: (N, 2, 2) counts in the order of the batches.
@@ -203,7 +203,7 @@ def batch_figures(
         batch_size: Images in a batch.
     """
     sums = np.add.reduceat(matrices, range(0, len(matrices), batch_size), axis=0)
-    table = score_table(sums, classes, absent="one")
+    table = score_table(sums, classes)
     averaged = {key: FIGURES[key].replace("NAME", classes[1]) for key in ("IoU", "pixel_accuracy")}
     return {key: _mean(table[published]) for key, published in averaged.items()}
 
