@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
+from seglab.mmseg_custom.datasets.samples import build_dataset
+from seglab.mmseg_custom.engine.inference import load_model
 from seglab.utils.config_utils import load_config
 
 ONE_LOGIT = """
@@ -64,3 +66,18 @@ def weights(one_logit: Path, tmp_path: Path, mmseg_scope: None) -> Path:
     path = tmp_path / "k.pth"
     torch.save({"state_dict": model.state_dict()}, path)
     return path
+
+
+@pytest.fixture
+def balanced(one_logit: Path, weights: Path, tmp_path: Path) -> Path:
+    """These weights, moved so that half of the first training image is an animal."""
+    config = load_config(one_logit)
+    model = load_model(config, weights, "cpu")
+    sample = build_dataset(config, config.train_dataloader.dataset)[0]
+    with torch.inference_mode():
+        pixels = sample["inputs"][None].flip(1).float().sub(127.5).div(127.5)
+        median = model.decode_head(model.backbone(pixels)).median()
+    content = torch.load(weights)
+    content["state_dict"]["decode_head.layers.2.bias"] -= median
+    torch.save(content, tmp_path / "balanced.pth")
+    return tmp_path / "balanced.pth"

@@ -1,7 +1,6 @@
 """The lab's way of scoring, and every step to it, against NumPy, torch, scikit-learn and smp."""
 
 import copy
-import dataclasses
 import random
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from seglab.mmseg_custom.engine.lab_scoring import (
 )
 from seglab.mmseg_custom.engine.testing import TestOptions as Options
 from seglab.mmseg_custom.engine.testing import test as run_test
+from seglab.tools.main import main
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
@@ -41,25 +41,23 @@ NO_METRICS = {"IoU/animal": 1.0, "image_mean/IoU/animal": 2.0, "aAcc": 3.0}
 
 
 @pytest.fixture
-def config(one_logit: Path) -> Config:
+def config_file(one_logit: Path) -> Path:
     """The smallest network; its training mirrors every image. Batches of 4: 15 make a short one."""
-    config = load_config(one_logit)
-    config.train_dataloader.dataset.pipeline.insert(3, MIRRORED)
-    return config
+    plain = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations")]
+    plain.append(dict(type="Resize", scale=(256, 256), keep_ratio=False))
+    pipeline = [*plain, MIRRORED, dict(type="PackSegInputs")]
+    path = one_logit.with_name("mirrored.py")
+    path.write_text(
+        f'_base_ = ["{one_logit.name}"]\n'
+        f"train_dataloader = dict(dataset=dict(pipeline={pipeline}))\n"
+    )
+    return path
 
 
 @pytest.fixture
-def weights(config: Config, weights: Path) -> Path:
-    """Random weights by which half of the first image is an animal."""
-    model = load_model(config, weights, "cpu")
-    sample = build_dataset(config, config.train_dataloader.dataset)[0]
-    with torch.inference_mode():
-        pixels = sample["inputs"][None].flip(1).float().sub(127.5).div(127.5)
-        median = model.decode_head(model.backbone(pixels)).median()
-    content = torch.load(weights)
-    content["state_dict"]["decode_head.layers.2.bias"] -= median
-    torch.save(content, weights)
-    return weights
+def config(config_file: Path) -> Config:
+    """That config, loaded."""
+    return load_config(config_file)
 
 
 def predict_by_hand(model: Any, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -103,8 +101,8 @@ def figures_by_hand(pairs: list[tuple[Any, Any]], border: str) -> dict[str, floa
     }
 
 
-def test_every_row_against_a_calculation_by_hand(config: Config, weights: Path) -> None:
-    model = load_model(config, weights, "cpu")
+def test_every_row_against_a_calculation_by_hand(config: Config, balanced: Path) -> None:
+    model = load_model(config, balanced, "cpu")
     scores = score_the_labs_way(model, config, "test", NO_METRICS)
     rows = {row["id"]: row for row in scores["rows"]}
     assert list(rows) == ["ours", "border", "train_images", "train_size", "augmented", "lab"]
@@ -131,12 +129,22 @@ def test_every_row_against_a_calculation_by_hand(config: Config, weights: Path) 
     assert rows["lab"]["image_mean_IoU"] == rows["augmented"]["image_mean_IoU"]
 
 
-def test_the_file_of_a_test(config: Config, weights: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    options = Options(weights, "test", out, "cpu", pictures=0, reproduce_lab=True)
-    result = run_test(config, options)
+def test_what_the_tool_prints_and_leaves(
+    config: Config, config_file: Path, balanced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = balanced.parent / "out"
+    arguments = ["--config", config_file, "--checkpoint", balanced, "--output-dir", out]
+    options = ["--reproduce-lab", "--pictures", 0, "--device", "cpu"]
+    assert main(["test", *map(str, [*arguments, *options])]) == 0
     scores, metrics = read_lab_scores(out), read_json(out / "test_metrics.json")["metrics"]
-    assert scores is not None and scores == result.lab_scores
+    assert scores is not None
+    printed = capsys.readouterr().out
+    assert f"IoU, mean over images  {metrics['image_mean/IoU/animal']:.2f}" in printed
+    lines = [line for line in printed.splitlines() if "honest" in line or "batches" in line]
+    for line, row in zip(lines[1:], (scores["rows"][0], scores["rows"][-1]), strict=True):
+        assert f"{row['IoU']:.2f}" in line and f"{row['pixel_accuracy']:.2f}" in line
+    assert "honest: test images, border ignored" in lines[1]
+    assert "the lab's way: + averaged over batches of 4" in lines[2]
     # The first row is the test's own, and each other changes one thing.
     ours, *others = rows = scores["rows"]
     assert ours["IoU"] == metrics["IoU/animal"] and ours["pixel_accuracy"] == metrics["aAcc"]
@@ -149,12 +157,12 @@ def test_the_file_of_a_test(config: Config, weights: Path, tmp_path: Path) -> No
     assert scores["checkpoint_sha256"] == provenance["checkpoint_sha256"]
     # By hand as well; and a test without the switch leaves none of an earlier one.
     step = steps_to_the_lab(config, "test")[0]
-    model = load_model(config, weights, "cpu")
+    model = load_model(config, balanced, "cpu")
     pairs = by_hand(model, build_dataset(config, step.dataset), "photograph", mirrored=False)
     assert {key: ours[key] for key in FIGURES} == pytest.approx(
         figures_by_hand(pairs, "ignore"), abs=0.02
     )
-    run_test(config, dataclasses.replace(options, reproduce_lab=False))
+    run_test(config, Options(balanced, "test", out, "cpu", pictures=0))
     assert (out / "test_metrics.json").is_file() and read_lab_scores(out) is None
 
 
@@ -171,10 +179,10 @@ def test_steps_that_would_change_nothing_are_left_out(one_logit: Path) -> None:
 
 
 def test_a_mirrored_image_is_compared_with_its_mirrored_label(
-    config: Config, weights: Path
+    config: Config, balanced: Path
 ) -> None:
     # mmseg turns the prediction of an image that its own RandomFlip has mirrored back.
-    model = load_model(config, weights, "cpu")
+    model = load_model(config, balanced, "cpu")
     pipeline = config.train_dataloader.dataset.pipeline
     found = []
     for step in (MIRRORED, dict(type="RandomFlip", prob=1.0)):
@@ -187,8 +195,8 @@ def test_a_mirrored_image_is_compared_with_its_mirrored_label(
     assert not (found[0] == plain).all()
 
 
-def test_draws_are_the_same_each_time_and_disturb_no_others(config: Config, weights: Path) -> None:
-    model = load_model(config, weights, "cpu")
+def test_draws_are_the_same_each_time_and_disturb_no_others(config: Config, balanced: Path) -> None:
+    model = load_model(config, balanced, "cpu")
     shift = dict(type="Albumentations", transforms=[dict(type="Affine", rotate=(-15, 15), p=0.9)])
     config.train_dataloader.dataset.pipeline[3] = shift
     dataset = build_dataset(config, config.train_dataloader.dataset)
@@ -207,8 +215,8 @@ def test_draws_are_the_same_each_time_and_disturb_no_others(config: Config, weig
     assert states[1] == (random.random(), np.random.rand(), torch.rand(1).item())
 
 
-def test_images_of_several_sizes_are_predicted_one_by_one(config: Config, weights: Path) -> None:
-    model = load_model(config, weights, "cpu")
+def test_images_of_several_sizes_are_predicted_one_by_one(config: Config, balanced: Path) -> None:
+    model = load_model(config, balanced, "cpu")
     node = config.train_dataloader.dataset
     alike = score_batches(model, build_dataset(config, node), 4, 255)
     keep = dict(type="RandomResize", scale=(256, 256), ratio_range=(0.5, 1.0), keep_ratio=True)
@@ -233,9 +241,9 @@ def test_figures_of_batches_follow_smp_where_there_is_no_foreground() -> None:
     assert split_figures(matrices, CLASSES)["IoU"] == pytest.approx(100 * 5 / 9)
 
 
-def test_two_logits_are_scored_as_well(config: Config, weights: Path, tmp_path: Path) -> None:
+def test_two_logits_are_scored_as_well(config: Config, balanced: Path, tmp_path: Path) -> None:
     config.model.decode_head.out_channels = 2
-    content = torch.load(weights)
+    content = torch.load(balanced)
     for name in ("weight", "bias"):  # the background's logit is 0: the same decision
         last = content["state_dict"][f"decode_head.layers.2.{name}"]
         axis = 1 if name == "weight" else 0  # of a transposed convolution the outputs are second
@@ -243,18 +251,19 @@ def test_two_logits_are_scored_as_well(config: Config, weights: Path, tmp_path: 
             [torch.zeros_like(last), last], dim=axis
         )
     torch.save(content, tmp_path / "two.pth")
-    found = []
-    for logits, path in ((2, tmp_path / "two.pth"), (1, weights)):
-        config.model.decode_head.out_channels = logits
-        model = load_model(copy.deepcopy(config), path, "cpu")
-        found.append(score_the_labs_way(model, config, "val", NO_METRICS))
-    assert found[0]["threshold"] == found[1]["threshold"] == 0.5
-    for two, one in zip(found[0]["rows"], found[1]["rows"], strict=True):
-        assert two == pytest.approx(one, abs=0.02)
+    step = steps_to_the_lab(config, "val")[1]
+    model = load_model(copy.deepcopy(config), tmp_path / "two.pth", "cpu")
+    two = score_the_labs_way(model, config, "val", NO_METRICS)
+    assert two["threshold"] == 0.5
+    config.model.decode_head.out_channels = 1
+    model = load_model(copy.deepcopy(config), balanced, "cpu")
+    one = score_batches(model, build_dataset(config, step.dataset), 4, 255)
+    figures = split_figures(one, CLASSES)
+    assert {key: two["rows"][1][key] for key in FIGURES} == pytest.approx(figures, abs=0.02)
 
 
 def test_other_data_are_refused_before_anything(
-    config: Config, weights: Path, tmp_path: Path, tiny_config: Path
+    config: Config, balanced: Path, tmp_path: Path, tiny_config: Path
 ) -> None:
     config.test_dataloader.dataset.mode = "species"
     config.train_dataloader = None
