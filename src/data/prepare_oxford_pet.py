@@ -123,7 +123,7 @@ def show(findings: Sequence[Finding]) -> None:
     from seglab.data.preflight import report
 
     if findings:
-        print(report(findings))
+        print(report(findings, every_case=True))
     if any(finding.severity == "fault" for finding in findings):
         print(
             "A training would stop at these faults. Mend the files, or leave the images out with "

@@ -37,6 +37,7 @@ VAL_SHARE = 0.2
 
 _SPECIES = {1: "cat", 2: "dog"}
 _NAME = re.compile(r"\w[\w.-]*")
+_NUMBER = re.compile(r"\d{1,4}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def read_lists(root: Path) -> PetLists:
     faults: list[str] = []
     for name in LISTS:
         try:
-            text = (root / name).read_text(encoding="utf-8", errors="replace")
+            text = (root / name).read_text(encoding="utf-8-sig", errors="replace")
         except OSError as error:
             faults.append(f"{name}: {error.strerror}")
             text = ""
@@ -167,6 +168,11 @@ def folders_hint(root: Path) -> str:
 def is_official(root: Path) -> bool:
     """Whether a folder is laid out as the data set's authors do it."""
     return (root / IMAGES).is_dir() and any((root / name).is_file() for name in LISTS)
+
+
+def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names to leave out; one alone may be given without brackets around it."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def label_map(mode: str, border: str, species: int) -> dict[int, int]:
@@ -237,7 +243,7 @@ def _parse_line(line: str) -> Pet | None:
     # A name is looked up as a file: one that climbs out of the folder is none.
     if len(words) != 4 or not _NAME.fullmatch(words[0]):
         return None
-    if not all(word.isdecimal() for word in words[1:]):
+    if not all(_NUMBER.fullmatch(word) for word in words[1:]):
         return None
     pet = Pet(words[0], *map(int, words[1:]))
     return pet if pet.species in _SPECIES else None

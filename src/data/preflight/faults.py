@@ -43,6 +43,7 @@ class Finding:
         message: What was found, naming the first few files.
         fix: What to do about it.
         files: Paths of all the files concerned.
+        unnamed: The cases that the message has no room for.
     """
 
     code: str
@@ -50,6 +51,7 @@ class Finding:
     message: str
     fix: str
     files: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
 
 
 _DATA_FAULTS = (
@@ -403,6 +405,7 @@ def make_finding(
         kind.message.format(**values),
         kind.fix.format(**values),
         tuple(str(path) for path in files),
+        tuple(shown[_SHOWN_FILES:]),
     )
 
 

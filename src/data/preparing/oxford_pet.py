@@ -33,7 +33,10 @@ ARCHIVES = (
         19_173_078,
     ),
 )
-_WAY_OUT = "fetch both archives elsewhere and give them with --archives"
+_WAY_OUT = (
+    f"fetch {' and '.join(file.url for file in ARCHIVES)} elsewhere and give both files with "
+    "--archives"
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def prepare(
         return [_moved(finding, given, out) for finding in findings]
     archives = _given(source.archives, published) if source.archives else None
     if archives is None:
+        _require_sound(source.downloads, published)
         archives = {file.name: fetch(file, source.downloads, _WAY_OUT) for file in published}
     with whole_folder(out) as partial:
         for name, archive in archives.items():
@@ -124,7 +128,9 @@ def _sound(root: Path) -> list[Finding]:
     """
     findings = check(root)
     if any(finding.severity == "fault" for finding in findings):
-        raise UserError(report(findings), f"mend {root}, or start from the official archives")
+        raise UserError(
+            report(findings, every_case=True), f"mend {root}, or start from the official archives"
+        )
     return findings
 
 
@@ -146,6 +152,17 @@ def _given(paths: Sequence[Path], published: Sequence[PublishedFile]) -> dict[st
         "the archives cannot be used", faults, f"fetch them again: {_SITE}/NAME; nothing was kept"
     )
     return found
+
+
+def _require_sound(downloads: Path, published: Sequence[PublishedFile]) -> None:
+    """What was downloaded earlier is what is published: said before the rest is downloaded."""
+    there = [(file, downloads / file.name) for file in published]
+    faults = [file.fault(path) for file, path in there if path.is_file()]
+    raise_faults(
+        "archives that are there already cannot be used",
+        [fault for fault in faults if fault],
+        "move these away and run again",
+    )
 
 
 def _require_lists(partial: Path, out: Path) -> None:
@@ -176,6 +193,7 @@ def _moved(finding: Finding, before: Path, after: Path) -> Finding:
         message=finding.message.replace(old, new),
         fix=finding.fix.replace(old, new),
         files=tuple(path.replace(old, new) for path in finding.files),
+        unnamed=tuple(case.replace(old, new) for case in finding.unnamed),
     )
 
 

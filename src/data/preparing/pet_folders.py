@@ -97,7 +97,8 @@ def write_folders(root: Path, folders: PetFolders) -> tuple[dict[str, int], list
     findings = check(root, **folders.dataset())
     if any(finding.severity == "fault" for finding in findings):
         raise UserError(
-            report(findings), "mend the files, or leave the images out with --exclude NAME ..."
+            report(findings, every_case=True),
+            "mend the files, or leave the images out with --exclude NAME ...",
         )
     lists = pets.read_lists(root)
     chosen = {split: lists.split(split, folders.exclude) for split in SPLITS}

@@ -130,6 +130,7 @@ def test_excluded_images_are_left_out_of_every_check(pets: Path) -> None:
     trimap(pets, "Bengal_3").write_bytes(b"")
     assert set(found(pets)) == {"listed-not-there", "unreadable-mask"}
     assert found(pets, exclude=("Bengal_1", "Bengal_3")) == {}
+    assert set(found(pets, exclude="Bengal_1")) == {"unreadable-mask"}
     message = found(pets, exclude=("Bengal_1", "Bengal_3", "Bengal_33"))
     assert "no list has 'Bengal_33'" in message["pet-options"]
 
