@@ -170,18 +170,26 @@ def _improvements(story: Story) -> Prose:
 
 
 def _own(story: Story) -> Prose:
-    """The own networks against the baseline and against no network, the best of them."""
+    """The best of one's own networks, beside no network and beside what it is compared with."""
     rows = story.rows(OWN)
     if not rows:
         return Prose("")
     best = max(rows, key=lambda row: _value(story, row))
+    others = [say("calling every pixel {name}", name=story.object_class)]
+    values = [story.constant.figures[story.key]]
+    rivals = [pair.before for pair in own_pairs(story) if pair.after == best.id]
+    for name in rivals:
+        others.append(say("{name}", name=name))
+        values.append(story.comparison.row(name).estimates[story.key].value)
+    beside = [
+        say("{other} {value} %", other=other, value=numbers.fixed(value))
+        for other, value in zip(others, values, strict=True)
+    ]
     return say(
-        "Of the network written for the study, {best} has {value} %; calling every pixel "
-        "{object} has {constant} %.",
+        "The network written for the study reaches {value} % ({best}); {beside}.",
+        value=numbers.fixed(_value(story, best)),
         best=bold(best.id),
-        value=numbers.fixed(best.estimates[story.key].value),
-        object=story.object_class,
-        constant=numbers.fixed(story.constant.figures[story.key]),
+        beside=join_words(beside),
     )
 
 

@@ -16,6 +16,8 @@ from seglab.analysis.report.hypothesis_section import changes_blocks, facts_bloc
 from seglab.analysis.report.markdown import Prose, bullets, heading, say, table
 from seglab.analysis.run_folder import Run
 
+#: A whole augmentation is one setting, and is shown whole.
+_SETTING_WIDTH = 400
 _SIGNS = {"+": "rises", "-": "falls", "=": "stays"}
 
 
@@ -85,7 +87,8 @@ def training_of(row: Row) -> str:
     known = [float(value) for value in seconds if isinstance(value, int | float)]
     shown = numbers.duration(numbers.mean(known) if len(known) == len(seconds) else math.nan)
     epochs = row.runs[0].record.get("epochs")
-    return f"{numbers.NONE if epochs is None else epochs} epochs, {shown}"
+    shown_epochs = numbers.quantity(epochs, "epoch") if isinstance(epochs, int) else numbers.NONE
+    return f"{shown_epochs}, {shown}"
 
 
 def seed_figures(row: Row, key: str) -> str:
@@ -108,7 +111,7 @@ def hypotheses_section(story: Story) -> list[str]:
     for row in story.comparison.rows:
         pair = story.comparison.pair(row.id)
         blocks += [heading(3, row.id), facts_block(story.comparison, row, pair)]
-        blocks += changes_blocks(row, pair)
+        blocks += changes_blocks(row, pair, _SETTING_WIDTH)
         if pair is not None and pair.is_parent:
             blocks += verdict_blocks(row, pair)
     waiting = story.without_run()
@@ -120,11 +123,11 @@ def hypotheses_section(story: Story) -> list[str]:
                 config.hypothesis.question,
                 config.hypothesis.change,
                 expectations(config),
-                why_no_run(config),
+                what_it_needs(config),
             )
             for config in waiting
         ]
-        header = ("hypothesis", "stage", "question", "change", "expects", "why there is no run")
+        header = ("hypothesis", "stage", "question", "change", "expects", "what a run needs")
         blocks += ["### Without a run here", table(header, rows, text_columns=len(header))]
     return blocks
 
@@ -135,19 +138,17 @@ def expectations(config: StudyConfig) -> str:
     return ", ".join(f"{key} {_SIGNS[sign]}" for key, sign in expects) or numbers.NONE
 
 
-def why_no_run(config: StudyConfig) -> Prose:
-    """Why a config of the study has no run, as far as its config tells."""
+def what_it_needs(config: StudyConfig) -> Prose:
+    """What a run of a config would need, as far as its config tells."""
     if config.downloaded:
         return say(
-            "It starts from the ImageNet weights of {encoder}, which segmentation_models_pytorch "
-            "downloads; these runs were made without a download. Where there is internet: "
-            "`seglab train --config configs/{name}`",
+            "a download: ImageNet weights of {encoder}, which `seglab train --config "
+            "configs/{name}` fetches from where segmentation_models_pytorch has them",
             encoder=config.downloaded,
             name=Prose(config.path.name),
         )
-    return say(
-        "It was not trained: `seglab train --config configs/{name}`", name=Prose(config.path.name)
-    )
+    name = Prose(config.path.name)
+    return say("nothing but time: `seglab train --config configs/{name}`", name=name)
 
 
 def improved_section(story: Story) -> list[str]:

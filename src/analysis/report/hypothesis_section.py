@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seglab.analysis.comparison import Comparison, Pair, Row
 from seglab.analysis.comparison_tables import hypothesis_facts, outcome_word
-from seglab.analysis.config_diff import ABSENT, format_value
+from seglab.analysis.config_diff import ABSENT, SETTING_WIDTH, format_value
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Context, ranking_of, representative, seeds_of
 from seglab.analysis.report.findings import monitor_of, run_findings
@@ -66,8 +66,8 @@ def facts_block(comparison: Comparison, row: Row, pair: Pair | None) -> str:
     return "\n".join(f"- {bold(name)}: {escape(text)}" for name, text in lines.items())
 
 
-def changes_blocks(row: Row, pair: Pair | None) -> list[str]:
-    """The effective difference of the configs."""
+def changes_blocks(row: Row, pair: Pair | None, width: int = SETTING_WIDTH) -> list[str]:
+    """The effective difference of the configs; values longer than `width` are cut."""
     if pair is None:
         return ["There is no other run here that it is a change of."]
     against = say("Against {before}", before=pair.before)
@@ -82,7 +82,8 @@ def changes_blocks(row: Row, pair: Pair | None) -> list[str]:
     if not pair.changes:
         return [f"{against}, the resolved configs do not differ in anything that takes effect."]
     rows = [
-        (change.key, _setting(change.before), _setting(change.after)) for change in pair.changes
+        (change.key, _setting(change.before, width), _setting(change.after, width))
+        for change in pair.changes
     ]
     return [
         f"{against}, this differs in the resolved configs:",
@@ -90,8 +91,8 @@ def changes_blocks(row: Row, pair: Pair | None) -> list[str]:
     ]
 
 
-def _setting(value: object) -> str:
-    return "not set" if value is ABSENT else format_value(value)
+def _setting(value: object, width: int) -> str:
+    return "not set" if value is ABSENT else format_value(value, width)
 
 
 def _training(context: Context, row: Row, run: Run) -> list[str]:
