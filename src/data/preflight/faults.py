@@ -65,7 +65,7 @@ _DATA_FAULTS = (
         "missing-root",
         "fault",
         "the data root {root} does not exist",
-        "give the folder that holds {img_dir} and {mask_dir} with --data-root",
+        "give the folder that holds {img_dir} and {mask_dir} with --data-root{or_make_it}",
     ),
     FindingKind(
         "missing-folder",

@@ -28,6 +28,7 @@ class PetFolder(SplitFolder):
     exclude: tuple[str, ...] = ()
 
     value_code: ClassVar[str] = "trimap-value"
+    or_make_it: ClassVar[str] = ", or make it with seglab prepare-oxford-pet"
 
     @property
     def images(self) -> Path:

@@ -45,6 +45,8 @@ class SplitFolder:
 
     #: The kind of finding for a mask value that stands for nothing.
     value_code: ClassVar[str] = "label-out-of-range"
+    #: What else can be done where the data root is missing.
+    or_make_it: ClassVar[str] = ""
 
     @property
     def images(self) -> Path:
@@ -115,6 +117,7 @@ class SplitFolder:
                     root=self.root,
                     img_dir=self.img_dir,
                     mask_dir=self.mask_dir,
+                    or_make_it=self.or_make_it,
                 )
             ]
         if not self.images.is_dir() and is_official(self.root):

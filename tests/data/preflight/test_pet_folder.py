@@ -143,6 +143,7 @@ def test_missing_parts_are_named(pets: Path) -> None:
     (finding,) = run_preflight(config(pets / "nowhere"), ALL)
     assert finding.code == "missing-root"
     assert "images" in finding.fix and "annotations" in finding.fix
+    assert finding.fix.endswith("with --data-root, or make it with seglab prepare-oxford-pet")
 
 
 def test_all_bad_input_is_reported_at_once_by_name(pets: Path) -> None:
