@@ -28,7 +28,8 @@ what it writes
   OUT/annotations/trimaps/NAME.png                1 animal, 2 background, 3 border
 
 Tools that look at masks and repair them (eda, audit, curate, clean-bad-masks, repair-gain) read
-folders of masks. --mask-folders writes these out of OUT, with the splits of the lab's configs:
+folders of masks. --mask-folders writes these out of OUT, with the splits of the lab's configs; a
+run that was stopped is gone on with by running again:
   DIR/img/{train,val,test}/NAME.jpg               the photographs, byte for byte
   DIR/labels/{train,val,test}/NAME.png            class indices, 255 where ignored
   DIR/dataset.json                                classes, options, number of images

@@ -139,6 +139,8 @@ def _begin(folder: Path, recipe: dict[str, Any]) -> None:
     if record is None or any(record.get(key) != _plain(value) for key, value in recipe.items()):
         shutil.rmtree(folder)
         folder.mkdir()
+    for torn in folder.rglob(".*"):  # what was being written when it was killed
+        torn.unlink()
     for kind in ("img", "labels"):
         for split in SPLITS:
             (folder / kind / split).mkdir(parents=True, exist_ok=True)

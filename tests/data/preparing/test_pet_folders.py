@@ -93,6 +93,7 @@ def test_a_stopped_run_is_gone_on_with(
     assert all(Image.open(path).size == (24, 18) for path in half.rglob("*.png"))  # none torn
     done = {path.name for path in half.rglob("*.png")}
     assert len(done) == 5
+    (half / "img" / "train" / ".Bengal_1.x7c.jpg").write_bytes(b"of a run that was killed")
     # In the meantime one that was written is corrected.
     (changed, *_) = sorted(done)
     source = pets / "annotations/trimaps" / changed
@@ -110,6 +111,7 @@ def test_a_stopped_run_is_gone_on_with(
     (mask,) = folders.out.rglob(f"labels/*/{changed}")
     assert set(np.unique(np.asarray(Image.open(mask)))) <= {1, 2}
     assert not half.exists()
+    assert len([path for path in folders.out.rglob("*") if path.is_file()]) == 2 * 18 + 1
 
 
 def test_what_another_recipe_left_is_not_used(pets: Path, tmp_path: Path) -> None:
