@@ -278,7 +278,7 @@ def _torn_breeds(pets: Sequence[Pet]) -> list[str]:
     faults = []
     first: dict[str, Pet] = {}
     for pet in pets:
-        breed = pet.name.rpartition("_")[0]
+        breed = pet.name.rpartition("_")[0] or pet.name  # a name without a number is one image
         other = first.setdefault(breed, pet)
         if _columns(pet) != _columns(other):
             faults.append(

@@ -120,6 +120,14 @@ def test_a_breed_of_two_species_is_named(pets: Path) -> None:
     assert fault == (f"{LIST}: Bengal_2 is '6 2 2', but Bengal_1 of the same breed is '6 1 2'")
 
 
+def test_names_without_a_number_are_of_no_common_breed(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    lines = {TRAINVAL: "minka 1 1 1\n", TEST: "rex 2 2 1\n"}
+    for name, text in {**lines, LIST: "".join(lines.values())}.items():
+        (tmp_path / name).write_text(text)
+    assert read_lists(tmp_path).faults == ()
+
+
 @pytest.mark.parametrize(
     "line",
     [
