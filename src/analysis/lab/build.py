@@ -22,6 +22,12 @@ from seglab.analysis.report.writing import ReportFiles, assemble, write_document
 
 NAME = "lab_report"
 TITLE = "The lab on Oxford-IIIT Pet: baselines, improvements, a network of one's own"
+#: What a sentence about two models means that no verdict stands behind.
+_BESIDE = (
+    "of two models beside each other: the 95 % interval of the difference in IoU lies on one side "
+    "of zero. That is about this one difference, not corrected for how many are looked at, and no "
+    "verdict on a hypothesis."
+)
 
 
 def write_lab_report(story: Story, output_dir: str | Path, title: str = TITLE) -> ReportFiles:
@@ -66,8 +72,9 @@ def compose(story: Story, pictures: Pictures, title: str) -> str:
 
 
 def _reading() -> str:
+    words = {**READING, "above, below, better, worse": _BESIDE}
     return bullets(
-        say("{name}: {text}", name=bold(name), text=text) for name, text in READING.items()
+        say("{name}: {text}", name=bold(name), text=text) for name, text in words.items()
     )
 
 

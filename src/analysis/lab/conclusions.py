@@ -46,6 +46,8 @@ def conclusions(story: Story, pictures: Pictures) -> list[str]:
     baselines = story.rows(BASELINE)
     if baselines:
         points.append(_best(story, baselines, "baselines"))
+    beside = [story.comparison.pair(row.id) for row in baselines]
+    points += [pair_sentence(story, pair) for pair in beside if pair is not None]
     points += [improvement_sentence(story, pair) for pair in improvement_pairs(story)]
     points += [constant_sentence(story, row) for row in story.rows(OWN)]
     shown = {pair.after for pair in improvement_pairs(story)}
@@ -87,10 +89,11 @@ def improvement_sentence(story: Story, pair: Pair) -> Prose:
     begun = say(said, before=bold(pair.before), after=bold(pair.after))
     moved = [
         say(
-            "{key} {points} points ({interval})",
+            "{key} {points} points ({interval}, p {p})",
             key=item.key,
             points=numbers.signed(item.difference.value),
             interval=numbers.interval_words(item.difference.interval, sign=True),
+            p=numbers.probability(item.difference.adjusted_p),
         )
         for item in judged
         if item.difference is not None
@@ -201,19 +204,15 @@ def _scoring(story: Story) -> Prose:
         return Prose("")
     parts = []
     for word, chosen in (
-        ("above", [name for name, value in moved.items() if value > 0]),
-        ("below", [name for name, value in moved.items() if value < 0]),
+        ("above", [name for name, value in moved.items() if numbers.signed(value)[0] == "+"]),
+        ("below", [name for name, value in moved.items() if numbers.signed(value)[0] == "-"]),
     ):
         if chosen:
-            points = join_words([numbers.signed(moved[name]) for name in chosen])
-            parts.append(
-                say(
-                    "{word} ours for {names} ({points} points)",
-                    word=word,
-                    names=join_words(chosen),
-                    points=points,
-                )
-            )
+            values = sorted(moved[name] for name in chosen)
+            ends = dict.fromkeys(numbers.signed(value) for value in (values[0], values[-1]))
+            template = "{word} ours for {names} (by {points} points)"
+            points = " to ".join(ends)
+            parts.append(say(template, word=word, names=join_words(chosen), points=points))
     if not parts:
         return say("The lab's way of scoring gives the same figures as ours.")
     return say("The lab's way of scoring is {parts}.", parts=join_words(parts))

@@ -121,6 +121,19 @@ def test_the_own_network_may_win_lose_or_learn_nothing(
     assert f"reaches {figure} % (**CNN**); calling every pixel animal 19.68 % and U" in summary
 
 
+def test_several_baselines_are_set_beside_each_other(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    plain = make_lab_run("R34", skill=0.7, stage="baseline", parent=None)
+    runs = [make_lab_run("U", skill=0.85), plain, make_lab_run("CNN", skill=0.5)]
+    told = chapter(text_of(runs), "Conclusions")
+    assert "Of the 2 baselines **U** has the highest figure" in told
+    # R34 is the parent of both, and comes first.
+    assert "**U** is above R34" in told and "**CNN** is below R34" in told
+    worse = [make_lab_run("U", 1, skill=0.5), plain]
+    assert "**U** is below R34" in chapter(text_of(worse), "Conclusions")
+
+
 def test_one_seed_is_called_one_seed(make_lab_run: MakeLabRun, text_of: TextOf) -> None:
     text = text_of([make_lab_run("U", skill=0.8), make_lab_run("U+", skill=0.9)])
     assert "One training run stands for U and U+" in chapter(text, "Conclusions")
@@ -135,6 +148,19 @@ def test_without_the_labs_scores(make_lab_run: MakeLabRun, text_of: TextOf) -> N
     none = text_of([make_lab_run("U", steps=None), make_lab_run("U+", 5, steps=None)])
     assert "Not scored the lab's way: U and U+." in none
     assert "scoring.png" not in none and "way of scoring is" not in none
+
+
+def test_both_ways_that_the_labs_scoring_errs_are_said(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    up, down = {"lab": 2.0}, {"border": -3.0, "lab": 0.0}
+    runs = [make_lab_run("U", steps=up), make_lab_run("U+", steps={"lab": 4.0})]
+    runs.append(make_lab_run("CNN", steps=down))
+    told = chapter(text_of(runs), "Conclusions")
+    assert "is above ours for U and U+ (by +2.00 to +4.00 points)" in told
+    assert "and below ours for CNN (by -3.00 points)" in told
+    same = text_of([make_lab_run("U", 1, steps={"lab": 0.004})])
+    assert "gives the same figures as ours" in same
 
 
 def test_missing_stages_are_said(make_lab_run: MakeLabRun, text_of: TextOf) -> None:
