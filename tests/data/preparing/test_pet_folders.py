@@ -207,6 +207,7 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
 def test_the_real_sample(
     shared_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from seglab.data import audit as audit_by_rules
     from seglab.data import eda
 
     sample, out = shared_dir / "data" / "oxford_pet_sample", tmp_path / "folders"
@@ -219,3 +220,7 @@ def test_the_real_sample(
     assert "24 masks" in capsys.readouterr().out
     splits = read_json(tmp_path / "eda" / "eda.json")["splits"]
     assert list(splits) == ["val"]
+    where = ["--data-root", str(out), "--split", "val", "--output-dir", str(tmp_path / "audit")]
+    assert audit_by_rules.main(where) == 0
+    ranking = read_json(tmp_path / "audit" / "audit.json")["ranking"]
+    assert {item["image"] for item in ranking} == set(names(out / "img" / "val"))
