@@ -26,7 +26,7 @@ def baseline_section(story: Story) -> list[str]:
     rows = story.rows(BASELINE)
     if not rows:
         return ["No run here is of a baseline."]
-    return [_what_it_is(story), models_table(story, rows)]
+    return [_what_it_is(story), *models_blocks(story, rows)]
 
 
 def _what_it_is(story: Story) -> Prose:
@@ -37,18 +37,15 @@ def _what_it_is(story: Story) -> Prose:
     )
 
 
-def models_table(story: Story, rows: Sequence[Row]) -> str:
-    """What each model is, and how it scores."""
+def models_blocks(story: Story, rows: Sequence[Row]) -> list[str]:
+    """How models score, and what they are."""
     mean_key = f"image_mean/{story.key}"
-    lines = []
+    figures, facts = [], []
     for row in rows:
         estimate = row.estimates[story.key]
-        lines.append(
+        figures.append(
             (
                 row.id,
-                start_of(row.runs[0]),
-                numbers.count(parameters_of(row)),
-                training_of(row),
                 numbers.fixed(estimate.value),
                 numbers.between(estimate.interval),
                 seed_figures(row, story.key),
@@ -56,15 +53,13 @@ def models_table(story: Story, rows: Sequence[Row]) -> str:
                 numbers.fixed(row.estimates["aAcc"].value),
             )
         )
-    return table(
-        (
-            *("model", "starts from", "parameters", "training"),
-            *(f"IoU of {story.object_class}", numbers.INTERVAL, "seed by seed"),
-            *("mean over images", "pixel accuracy"),
-        ),
-        lines,
-        text_columns=2,
-    )
+        start = start_of(row.runs[0])
+        facts.append((row.id, start, numbers.count(parameters_of(row)), training_of(row)))
+    header = ("model", f"IoU of {story.object_class}", numbers.INTERVAL, "seed by seed")
+    return [
+        table((*header, "mean over images", "pixel accuracy"), figures),
+        table(("model", "starts from", "parameters", "training"), facts, text_columns=2),
+    ]
 
 
 def start_of(run: Run) -> str:
@@ -156,7 +151,7 @@ def improved_section(story: Story) -> list[str]:
     rows = story.rows(IMPROVED)
     if not rows:
         return ["No run here is of an improved model."]
-    blocks: list[str] = [_what_it_is(story), models_table(story, rows)]
+    blocks: list[str] = [_what_it_is(story), *models_blocks(story, rows)]
     pairs = [pair for row in rows if (pair := story.pair_of(row.id)) is not None]
     alone = [row.id for row in rows if story.pair_of(row.id) is None]
     if pairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seglab.analysis.comparison import Pair, Row
-from seglab.analysis.lab.model_sections import differences, models_table, parameters_of
+from seglab.analysis.lab.model_sections import differences, models_blocks, parameters_of
 from seglab.analysis.lab.story import BASELINE, OWN, Story
 from seglab.analysis.report import numbers
 from seglab.analysis.report.markdown import Prose, bold, bullets, say, table
@@ -18,7 +18,7 @@ def own_section(story: Story) -> list[str]:
     if not rows:
         return ["No run here is of a network written for the study."]
     sizes = [size for row in rows for size in own_sizes(story, row)]
-    blocks: list[str] = [models_table(story, rows)]
+    blocks: list[str] = models_blocks(story, rows)
     if sizes:
         blocks.append(bullets(dict.fromkeys(sizes)))
     blocks += ["### Against calling everything the object", _constant_words(story)]
