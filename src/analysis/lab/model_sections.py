@@ -58,7 +58,9 @@ def models_blocks(story: Story, rows: Sequence[Row]) -> list[str]:
     header = ("model", f"IoU of {story.object_class}", numbers.INTERVAL, "seed by seed")
     return [
         table((*header, "mean over images", "pixel accuracy"), figures),
-        table(("model", "starts from", "parameters", "training"), facts, text_columns=2),
+        table(
+            ("model", "starts from", "parameters", "training, wall clock"), facts, text_columns=2
+        ),
     ]
 
 
