@@ -76,9 +76,8 @@ _DATA_FAULTS = (
     FindingKind(
         "pet-layout",
         "fault",
-        "{root} is Oxford-IIIT Pet in its official layout, the config reads folders of masks",
-        "write them with seglab prepare-oxford-pet --out {root} --mask-folders DIR and give DIR "
-        "with --data-root, or train a config with OxfordPetDataset",
+        "{root} is laid out as {layout}, the config reads {wanted}",
+        "{remedy}",
     ),
     FindingKind(
         "empty-split",

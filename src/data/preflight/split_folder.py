@@ -121,7 +121,18 @@ class SplitFolder:
                 )
             ]
         if not self.images.is_dir() and is_official(self.root):
-            return [make_finding("pet-layout", [self.root], root=self.root)]
+            return [
+                make_finding(
+                    "pet-layout",
+                    [self.root],
+                    root=self.root,
+                    layout="Oxford-IIIT Pet officially is",
+                    wanted="folders of masks",
+                    remedy=f"write them with seglab prepare-oxford-pet --out {self.root} "
+                    "--mask-folders DIR and give DIR with --data-root, or train a config with "
+                    "OxfordPetDataset",
+                )
+            ]
         return self.missing_folders()
 
     def missing_folders(self) -> list[Finding]:

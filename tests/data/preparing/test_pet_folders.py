@@ -194,6 +194,9 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     with pytest.raises(UserError) as caught:
         check.main(["--config", SPECIES_CONFIG, "--data-root", str(pets)])
     assert "[pet-layout]" in str(caught.value) and command in str(caught.value)
+    assert "is laid out as Oxford-IIIT Pet officially is, the config reads folders of masks" in str(
+        caught.value
+    )
     lab = ["--config", "configs/lab_simple_cnn.py", "--data-root", str(pets)]
     with pytest.raises(UserError) as caught:
         audit.main([*lab, "--output-dir", str(tmp_path / "audit")])
@@ -201,6 +204,15 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     with pytest.raises(UserError) as caught:
         repair_gain.main([*lab, "--masks", "labels_sam2", "--output-dir", str(tmp_path / "gain")])
     assert command in caught.value.fix
+
+
+def test_folders_are_not_taken_for_the_official_layout(pets: Path, tmp_path: Path) -> None:
+    write_folders(pets, PetFolders(tmp_path / "out"))
+    with pytest.raises(UserError) as caught:
+        check.main(["--config", "configs/lab_simple_cnn.py", "--data-root", str(tmp_path / "out")])
+    said = str(caught.value)
+    assert "preflight: 1 fault" in said and "is laid out as folders of masks" in said
+    assert "with MaskFolderDataset" in said
 
 
 @pytest.mark.shared
