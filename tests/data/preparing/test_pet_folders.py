@@ -18,6 +18,7 @@ from seglab.data.preparing import pet_folders
 from seglab.data.preparing.pet_folders import PetFolders, write_folders
 from seglab.tools import audit, check, repair_gain
 from seglab.utils import oxford_pet as official
+from seglab.utils.bad_masks import PERSON, BadMask, read_bad_masks, write_bad_masks
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
@@ -197,6 +198,11 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     assert "is laid out as Oxford-IIIT Pet officially is, the config reads folders of masks" in str(
         caught.value
     )
+    listed = [BadMask("labels/train/Bengal_1.png", "0" * 64, "ragged", PERSON)]
+    write_bad_masks(tmp_path / "bad.json", listed)
+    with pytest.raises(UserError) as caught:
+        read_bad_masks(tmp_path / "bad.json", pets)  # clean-bad-masks
+    assert command in caught.value.fix
     lab = ["--config", "configs/lab_simple_cnn.py", "--data-root", str(pets)]
     with pytest.raises(UserError) as caught:
         audit.main([*lab, "--output-dir", str(tmp_path / "audit")])
