@@ -44,6 +44,7 @@ curation: $(VENV)/.curation  ## Add the optional extras: YOLOv8, SAM 2.1, FiftyO
 docs: $(VENV)/.core  ## Write the documents that are generated.
 	$(BIN)/python -m seglab.data.preflight > reports/preflight.md
 	$(BIN)/python -m seglab.tools.report --runs experiments/reference/* --split val
+	$(BIN)/python -m seglab.tools.lab_report --runs experiments/reference_lab/*
 
 clean:  ## Remove the environment and what the tools cache; data and runs stay.
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -13,4 +13,5 @@ hypothesis = dict(
     question="How far do two convolutions and two transposed ones come, written by hand?",
     change="a two-layer encoder and decoder from random weights in place of the pretrained U-Net",
     expects={"mIoU": "-"},
+    stage="own",
 )

@@ -9,6 +9,7 @@ hypothesis = dict(
     change="flip, rotation up to 15 degrees, affine, brightness and contrast; 0.5 BCE + 0.5 Dice; "
     "cosine schedule",
     expects={"mIoU": "+"},
+    stage="own",
 )
 train_dataloader = dict(dataset=dict(pipeline=_base_.improved_train_pipeline))
 model = dict(decode_head=dict(loss_decode=dict(ce_weight=0.5, dice_weight=0.5)))

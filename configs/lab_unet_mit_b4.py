@@ -8,5 +8,6 @@ hypothesis = dict(
     question="What is a transformer of eighteen times the size worth?",
     change="encoder MiT-B4",
     expects={"mIoU": "+"},
+    stage="baseline",
 )
 model = dict(encoder_name="mit_b4", pretrained="smp:mit_b4")

@@ -13,4 +13,5 @@ hypothesis = dict(
     question="How far does a U-Net on a pretrained ResNet-34 come as it is?",
     change="none: smp's U-Net, binary cross-entropy, no augmentation, AdamW at one learning rate",
     expects={},
+    stage="baseline",
 )

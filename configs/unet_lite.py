@@ -8,6 +8,7 @@ hypothesis = dict(
     question="How far does a U-Net come on an encoder whose ImageNet weights come as a package?",
     change="encoder EfficientNet-Lite2, a narrower decoder, learning rate 1e-3",
     expects={"mIoU": "="},
+    stage="baseline",
 )
 model = dict(
     encoder_name="tu-tf_efficientnet_lite2",

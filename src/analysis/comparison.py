@@ -139,6 +139,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
     margin: float = 1.0,
+    also: Sequence[str] = (),
 ) -> Comparison:
     """Compare tested runs.
 
@@ -157,6 +158,7 @@ def compare(
         resamples: Resamples of the bootstrap, and permutations of the test.
         seed: Seed of both.
         margin: Points that count as no difference where '=' is expected.
+        also: Further figures to estimate. They are of no family: intervals, no verdicts.
 
     Returns:
         The comparison.
@@ -178,7 +180,8 @@ def compare(
     sample_ids = _common_samples(runs)
     classes = runs[0].classes
     keys = ("mDice", "mIoU", "aAcc", *(f"Dice/{name}" for name in classes))
-    tested = tuple(dict.fromkeys([*keys, *(key for plan in plans for key in plan.confirmatory)]))
+    spoken_of = (key for plan in plans for key in plan.confirmatory)
+    tested = tuple(dict.fromkeys([*keys, *also, *spoken_of]))
     bootstrap = Bootstrap(
         [stack_matrices(group, sample_ids) for group in groups.values()],
         classes,

@@ -25,7 +25,8 @@ _BOOKKEEPING = frozenset(
 )
 #: Keys skipped wherever they stand: where the data lies (its hashes tell whether it differs).
 _PLACES = frozenset({"data_root"})
-_WIDTH = 120
+#: Values longer than this are cut where nothing else is asked for.
+SETTING_WIDTH = 120
 #: Two dicts of different types that share at least this part of their keys are one thing changed;
 #: of others (another backbone) one replaces the other.
 _ALIKE = 0.5
@@ -187,7 +188,7 @@ def format_change(change: Change) -> str:
     return f"{change.key}: {format_value(change.before)} -> {format_value(change.after)}"
 
 
-def format_value(value: Any, width: int = _WIDTH) -> str:
+def format_value(value: Any, width: int = SETTING_WIDTH) -> str:
     """A value as short text: a dict with a type as `RandomCrop(crop_size=[256, 256])`.
 
     Args:

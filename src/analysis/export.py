@@ -18,11 +18,13 @@ from seglab.analysis.run_folder import (
 )
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable, write_json, write_text
+from seglab.utils.lab_scores import read_lab_scores
 from seglab.utils.result_files import (
     CONFIG_FILE,
     CONFIG_JSON,
     CURVES_FILE,
     HISTORY_FILE,
+    LAB_SCORES_FILE,
     METRICS_FILE,
     PER_IMAGE_FILE,
     PROVENANCE_FILE,
@@ -87,6 +89,11 @@ def _read_tested(folder: Path) -> list[Run]:
         )
     runs = [run for split in splits or SPLITS[:1] for run in read_runs([folder], split, faults)]
     for run in runs:
+        try:
+            read_lab_scores(run.test_folder)  # copied as it is, or not at all
+        except UserError as error:
+            faults.append(error)
+    for run in runs:
         absolute = [name for name in run.results.sample_ids if is_absolute(name)]
         if absolute:
             faults.append(
@@ -115,7 +122,7 @@ def _write(runs: list[Run], target: Path) -> None:
         charts = [f"{item.split}_{name}.png" for name in _CHARTS]
         folder = target / item.test_folder.name
         folder.mkdir()
-        _copy(item.test_folder, folder, [PER_IMAGE_FILE, RESULTS_FILE, *charts])
+        _copy(item.test_folder, folder, [PER_IMAGE_FILE, RESULTS_FILE, LAB_SCORES_FILE, *charts])
         kept = [name for name in item.metrics["pictures"] if name in charts]
         write_json(folder / METRICS_FILE, clean.data({**item.metrics, "pictures": kept}))
         provenance = clean.data(item.provenance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,25 @@ def find_runs(
     runs = read_runs(unique, split, faults)
     raise_all(faults, "the runs cannot be read")
     return runs
+
+
+def newest_runs(folders: Iterable[Path], split: str, ids: Iterable[str]) -> list[Path]:
+    """The newest tested run of every seed of some hypotheses.
+
+    Args:
+        folders: They, and all folders below them, are looked through.
+        split: 'val' or 'test'.
+        ids: The hypotheses.
+
+    Returns:
+        The run folders in the order of `ids`, of each by seed; empty where none was tested.
+    """
+    known = [run for folder in folders for run in _candidates(folder, split) if run.tested]
+    found: list[Path] = []
+    for name in ids:
+        chosen = [run for run in known if run.id == name]
+        found += _choose(name, split, chosen, every_seed=True) if chosen else []
+    return found
 
 
 def _candidates(root: Path, split: str) -> Iterator[_Candidate]:

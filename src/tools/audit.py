@@ -132,6 +132,7 @@ def trained_folder(config: Config, split: str) -> SplitFolder:
     from seglab.data.preflight.folders import find_folders
     from seglab.data.preflight.pet_folder import PetFolder
     from seglab.utils.errors import UserError
+    from seglab.utils.oxford_pet import folders_hint
 
     found, _ = find_folders(config, "train")
     names = ", ".join(folder.subfolder for folder in found) or "none of its folders"
@@ -144,7 +145,8 @@ def trained_folder(config: Config, split: str) -> SplitFolder:
     if isinstance(folder, PetFolder):
         raise UserError(
             "the audit judges folders of masks; the config trains on trimaps of Oxford-IIIT Pet",
-            "audit a config with MaskFolderDataset",
+            folders_hint(folder.root) + "\n  audit a config with MaskFolderDataset, such as "
+            "configs/lite_fpn_effnetlite2_oxford_species.py",
         )
     faults = [
         f"train_dataloader.dataset.{key}"

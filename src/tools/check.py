@@ -43,6 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="splits to check (default train val)",
     )
     parser.add_argument(
+        "--all-files",
+        action="store_true",
+        help="name every file of a finding (default: the first five and how many more)",
+    )
+    parser.add_argument(
         "--list", nargs=0, action=_ListKinds, help="print every finding there is, and exit"
     )
     return parser
@@ -56,8 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     config = load_config(args.config, args.cfg_options, args.data_root)
     findings = run_preflight(config, args.splits)
-    raise_on_faults(findings)
-    print(report(findings) if findings else "nothing found: config and data are ready")
+    raise_on_faults(findings, args.all_files)
+    print(
+        report(findings, args.all_files) if findings else "nothing found: config and data are ready"
+    )
     return 0
 
 

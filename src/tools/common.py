@@ -14,6 +14,10 @@ from seglab.utils.paths import PROJECT_ROOT
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+#: Light runs that come with the project, inside the folder of runs: the first study's, the lab's.
+REFERENCE, LAB_REFERENCE = "reference", "reference_lab"
+REFERENCES = (REFERENCE, LAB_REFERENCE)
+
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """`--config`, `--data-root`, `--cfg-options`."""

@@ -88,16 +88,16 @@ def add_run_arguments(parser: argparse.ArgumentParser, required: bool = True) ->
         metavar="DIR",
         help="where ids are looked up (default experiments)",
     )
-    _add_test_arguments(parser)
-
-
-def _add_test_arguments(parser: argparse.ArgumentParser) -> None:
-    """Against what, and how, the runs are tested."""
     parser.add_argument(
         "--reference",
         metavar="ID",
         help="the hypothesis that stands in where a parent is not among the runs",
     )
+    add_test_arguments(parser)
+
+
+def add_test_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the runs are tested against each other."""
     parser.add_argument(
         "--resamples",
         type=int,
@@ -126,15 +126,7 @@ def comparison_of(args: argparse.Namespace, force: bool = False) -> Comparison:
     from seglab.analysis.comparison import compare
     from seglab.analysis.run_search import find_runs
 
-    if args.resamples < MIN_RESAMPLES:
-        raise UserError(
-            f"--resamples {args.resamples} is too few for an interval of 95 %",
-            f"give at least {MIN_RESAMPLES}",
-        )
-    if args.seed < 0:
-        raise UserError(f"--seed {args.seed} is negative", "give 0 or more")
-    if not args.margin > 0:
-        raise UserError(f"--margin {args.margin} is no distance", "give points above 0")
+    check_test_arguments(args)
     return compare(
         find_runs(args.runs, args.split, args.experiments, args.seeds),
         by_seed=args.seeds,
@@ -144,6 +136,23 @@ def comparison_of(args: argparse.Namespace, force: bool = False) -> Comparison:
         seed=args.seed,
         margin=args.margin,
     )
+
+
+def check_test_arguments(args: argparse.Namespace) -> None:
+    """Refuse options of `add_test_arguments` that make no sense.
+
+    Raises:
+        UserError: One does not.
+    """
+    if args.resamples < MIN_RESAMPLES:
+        raise UserError(
+            f"--resamples {args.resamples} is too few for an interval of 95 %",
+            f"give at least {MIN_RESAMPLES}",
+        )
+    if args.seed < 0:
+        raise UserError(f"--seed {args.seed} is negative", "give 0 or more")
+    if not args.margin > 0:
+        raise UserError(f"--margin {args.margin} is no distance", "give points above 0")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

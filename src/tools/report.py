@@ -6,14 +6,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from seglab.tools.common import REFERENCE, REFERENCES
 from seglab.tools.compare import add_run_arguments, comparison_of
 from seglab.utils.errors import UserError
 from seglab.utils.paths import PROJECT_ROOT, resolve_input
 from seglab.utils.result_files import METRICS_FILE
 from seglab.utils.script import new_parser
-
-#: Light runs that come with the project, inside the folder of runs.
-REFERENCE = "reference"
 
 EXAMPLES = """\
   python src/tools/report.py
@@ -71,13 +69,11 @@ def default_runs(experiments: Path, split: str) -> list[Path]:
         UserError: There is no tested run.
     """
     root = resolve_input(experiments)
-    for folder in (root, root / REFERENCE):
-        children = sorted(folder.iterdir()) if folder.is_dir() else []
-        found = [
-            child
-            for child in children
-            if child != root / REFERENCE and any(child.rglob(f"test_{split}/{METRICS_FILE}"))
-        ]
+    children = sorted(root.iterdir()) if root.is_dir() else []
+    own = [child for child in children if child.name not in REFERENCES]
+    shipped = root / REFERENCE
+    for folders in (own, sorted(shipped.iterdir()) if shipped.is_dir() else []):
+        found = [f for f in folders if any(f.rglob(f"test_{split}/{METRICS_FILE}"))]
         if found:
             return found
     raise UserError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seglab.tools.common import (
     add_checkpoint_argument,
@@ -27,6 +27,7 @@ EXAMPLES = """\
       --split test
   seglab test --config configs/lite_fpn_effnetlite2_256x256.py --checkpoint K --split val \\
       --output-dir reports/lite_val --pictures 10 --rank-by Dice/dog
+  seglab test --config RUN/config.py --checkpoint K --split test --reproduce-lab
 """
 
 
@@ -44,6 +45,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_config_arguments(parser)
     add_checkpoint_argument(parser)
+    _add_score_arguments(parser)
+    add_device_argument(parser)
+    add_tracking_argument(parser)
+    add_preflight_argument(parser)
+    return parser
+
+
+def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is scored, what is drawn, and where it goes."""
     parser.add_argument(
         "--split", choices=("val", "test"), default="test", help="which split (default test)"
     )
@@ -72,10 +82,13 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="replace the results of another checkpoint or split in --output-dir",
     )
-    add_device_argument(parser)
-    add_tracking_argument(parser)
-    add_preflight_argument(parser)
-    return parser
+    parser.add_argument(
+        "--reproduce-lab",
+        action="store_true",
+        help="also score the way the lab on Oxford-IIIT Pet did (its training images, augmented, "
+        "border as background, averaged over batches) and each step between, into "
+        "lab_scores.json",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,8 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seglab.utils.config_utils import load_config
 
     config = load_config(args.config, args.cfg_options, args.data_root)
+    if args.reproduce_lab:
+        from seglab.utils.lab_scores import require_lab_config
+
+        require_lab_config(config, args.split)
     if not args.skip_preflight:
-        check_before_compute(config, (args.split,))
+        train = ("train",) if args.reproduce_lab else ()
+        check_before_compute(config, (args.split, *train))
     from seglab.mmseg_custom.engine.result_folder import default_output_dir
     from seglab.mmseg_custom.engine.testing import TestOptions, test
     from seglab.mmseg_custom.engine.tracking import announce_mode, track_test
@@ -99,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rank_by=args.rank_by,
         overwrite=args.overwrite,
         command=sys.argv if argv is None else ["seglab", "test", *argv],
+        reproduce_lab=args.reproduce_lab,
     )
     folder = args.output_dir or default_output_dir(args.checkpoint, args.split)
     mode = announce_mode(args.tracking, folder)
@@ -110,9 +129,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _summarise(result: TestResult, checkpoint: str, split: str) -> None:
     """Print the tables, whether the figures are optimistic, and where everything is."""
+    from seglab.utils.lab_scores import honest_figures
     from seglab.utils.pretty_printer import print_key_values, print_metrics
 
     print_metrics(result.metrics, result.classes, title=f"{checkpoint} on {split}")
+    if len(result.classes) == 2:  # the foreground is what such a model is about
+        name = result.classes[1]
+        labels = ("IoU", "IoU, mean over images", "pixel accuracy")
+        values = honest_figures(result.metrics, name).values()
+        print_key_values(f"\n{name}", dict(zip(labels, map(_shown, values), strict=True)))
     figures = {
         "mDice, mean over images": "image_mean/mDice",
         "mBoundaryIoU": "mBoundaryIoU",
@@ -121,14 +146,36 @@ def _summarise(result: TestResult, checkpoint: str, split: str) -> None:
         "ECE": "ECE",
         "ECE of object pixels": "ECE/objects",
     }
-    shown = {name: result.metrics[key] for name, key in figures.items()}
-    print_key_values(
-        "\nbeside the summed pixels",
-        {name: "-" if math.isnan(value) else f"{value:.2f}" for name, value in shown.items()},
-    )
+    shown = {name: _shown(result.metrics[key]) for name, key in figures.items()}
+    print_key_values("\nbeside the summed pixels", shown)
+    if result.lab_scores is not None:
+        _print_lab_scores(result.lab_scores)
     if result.selected_on == split:
         print(f"\nthe checkpoint was chosen on {split}: its figures there are optimistic")
     print(f"\nmetrics and {len(result.pictures)} pictures: {result.output_dir}")
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def _print_lab_scores(scores: Mapping[str, Any]) -> None:
+    """Print the honest score, the lab's, and the steps between, each with what it changes."""
+    from seglab.utils.lab_scores import FIGURES, describe_row
+    from seglab.utils.pretty_printer import print_table
+
+    print_table(
+        f"\n{scores['class']}, from the honest score to the lab's, one change a row",
+        ("scored", "images", "IoU", "image mean", "accuracy"),
+        [
+            [
+                (describe_row(scores, index), False),
+                (str(row["images"]), False),
+                *((_shown(row[key]), False) for key in FIGURES),
+            ]
+            for index, row in enumerate(scores["rows"])
+        ],
+    )
 
 
 if __name__ == "__main__":

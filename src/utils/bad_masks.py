@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import read_json, sha256_file, write_json
+from seglab.utils.oxford_pet import folders_hint
 from seglab.utils.schemas import validate
 
 SCHEMA = 1
@@ -116,7 +117,7 @@ def read_bad_masks(path: Path, data_root: Path) -> list[BadMask]:
     raise_faults(
         f"{path} does not fit {data_root}",
         faults,
-        "check --data-root, and tag masks again that were changed since",
+        folders_hint(data_root) or "check --data-root, and tag masks again that were changed since",
     )
     return masks
 

@@ -11,7 +11,8 @@ A hypothesis config states itself in one dict:
     )
 
 `expects` names figures, as `test_metrics.json` does, and how each moves against the parent: `+`
-rises, `-` falls, `=` stays within the margin.
+rises, `-` falls, `=` stays within the margin. `stage`, where a config states it, is its part in
+the story of a study: the baselines, their improved children, networks written for the study.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from typing import Any
 from seglab.utils.errors import UserError
 
 DIRECTIONS = ("+", "-", "=")
+#: The parts of a study's story, in its order.
+STAGES = ("baseline", "improved", "own")
 _TEXTS = ("question", "change")
 
 
@@ -38,6 +41,7 @@ class Hypothesis:
         question: What is to be found out.
         change: What differs from the parent.
         expects: Metric key -> '+', '-' or '='.
+        stage: One of `STAGES`; None where the config belongs to no such story.
     """
 
     id: str
@@ -45,10 +49,12 @@ class Hypothesis:
     question: str = ""
     change: str = ""
     expects: Mapping[str, str] = field(default_factory=dict)
+    stage: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As a config and `config.json` hold it."""
-        return {**asdict(self), "expects": dict(self.expects)}
+        """As a config and `config.json` hold it; a stage that is not stated is left out."""
+        content = {**asdict(self), "expects": dict(self.expects)}
+        return {key: value for key, value in content.items() if (key, value) != ("stage", None)}
 
 
 def parse_hypothesis(value: Any, source: str | Path) -> Hypothesis:
@@ -72,6 +78,9 @@ def parse_hypothesis(value: Any, source: str | Path) -> Hypothesis:
     elif parent is not None and parent == identifier:
         faults.append("it names itself as its parent")
     faults += [f"{key} must be text" for key in _TEXTS if not isinstance(value.get(key, ""), str)]
+    stage = value.get("stage")
+    if stage is not None and stage not in STAGES:
+        faults.append(f"stage is {stage!r}: use {', '.join(map(repr, STAGES))}, or leave it out")
     expects = value.get("expects", {})
     if not isinstance(expects, Mapping):
         faults.append("expects must be a dict, such as {'mDice': '+'}")
@@ -84,7 +93,7 @@ def parse_hypothesis(value: Any, source: str | Path) -> Hypothesis:
     if faults:
         raise _fault(source, faults)
     texts = {key: str(value.get(key, "")) for key in _TEXTS}
-    return Hypothesis(str(identifier), parent, **texts, expects=dict(expects))
+    return Hypothesis(str(identifier), parent, **texts, expects=dict(expects), stage=stage)
 
 
 def stated_hypothesis(path: Path, name: str, inherited: Any) -> Hypothesis:
@@ -108,18 +117,22 @@ def stated_hypothesis(path: Path, name: str, inherited: Any) -> Hypothesis:
     if path.suffix != ".py":
         value = inherited
     else:
-        value = _literal_assignment(path)
+        value = literal_assignment(path, "hypothesis")
         if value is None:
             parent = inherited.get("id") if isinstance(inherited, Mapping) else None
             return Hypothesis(name, parent)
     return Hypothesis(name) if value is None else parse_hypothesis(value, path)
 
 
-def _literal_assignment(path: Path) -> Any:
-    """The value of `hypothesis = ...` in a Python file, without running it; None if absent."""
+def literal_assignment(path: Path, name: str) -> Any:
+    """The value of `NAME = ...` in a Python file, without running it; None if absent.
+
+    Raises:
+        UserError: It is not written out in literals.
+    """
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "hypothesis" for target in node.targets
+            isinstance(target, ast.Name) and target.id == name for target in node.targets
         ):
             return _literal_dict(node.value, path)
     return None

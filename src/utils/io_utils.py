@@ -74,23 +74,25 @@ def require_writable(folder: Path, option: str) -> None:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path, goes_on: bool = False) -> Iterator[Path]:
     """Yield a hidden folder beside `out`; it takes the place of `out` when the block succeeds.
 
     Args:
         out: Where the finished folder goes. What is there is replaced, see `require_new`.
+        goes_on: Keep what a stopped run left, for the next one to go on with.
 
     Yields:
-        A new, empty folder.
+        A folder; new and empty unless it `goes_on`.
 
     Raises:
         UserError: It cannot be written.
     """
     place = out.resolve()  # `--out .` has no name
     partial = place.parent / f".{place.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    if not goes_on:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     try:
-        partial.mkdir(parents=True)
+        partial.mkdir(parents=True, exist_ok=True)
         yield partial
         if place.exists():
             shutil.rmtree(place)
@@ -98,20 +100,25 @@ def whole_folder(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}", "check the disk and the rights") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not goes_on:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def require_new(out: Path) -> None:
+def require_new(out: Path, option: str = "--out") -> None:
     """Make sure that writing a folder destroys nothing.
+
+    Args:
+        out: The folder.
+        option: The option that named it, for the message.
 
     Raises:
         UserError: It is a file, or a folder with something in it.
     """
     if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file", "name a new folder")
+        raise UserError(f"{option} {out} is a file", "name a new folder")
     if out.is_dir() and any(out.iterdir()):
         shown = ", ".join(sorted(entry.name for entry in out.iterdir())[:5])
-        raise UserError(f"--out {out} is not empty (it holds {shown})", "name a new folder")
+        raise UserError(f"{option} {out} is not empty (it holds {shown})", "name a new folder")
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -37,6 +37,7 @@ VAL_SHARE = 0.2
 
 _SPECIES = {1: "cat", 2: "dog"}
 _NAME = re.compile(r"\w[\w.-]*")
+_NUMBER = re.compile(r"\d{1,4}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def read_lists(root: Path) -> PetLists:
     faults: list[str] = []
     for name in LISTS:
         try:
-            text = (root / name).read_text(encoding="utf-8", errors="replace")
+            text = (root / name).read_text(encoding="utf-8-sig", errors="replace")
         except OSError as error:
             faults.append(f"{name}: {error.strerror}")
             text = ""
@@ -140,6 +141,38 @@ def val_names(trainval: Iterable[Pet]) -> set[str]:
 
 def _rank(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
+
+
+def files_of(pet: Pet) -> tuple[str, str]:
+    """Where the photograph and the trimap of an image lie, from the data root on."""
+    return f"{IMAGES}/{pet.name}{IMAGE_SUFFIX}", f"{TRIMAPS}/{pet.name}{TRIMAP_SUFFIX}"
+
+
+def folders_hint(root: Path) -> str:
+    """What to do with a data set in the official layout where folders of masks are needed.
+
+    Args:
+        root: A data root.
+
+    Returns:
+        A sentence with the command; empty where `root` is not in the official layout.
+    """
+    if not is_official(root):
+        return ""
+    return (
+        f"{root} is Oxford-IIIT Pet in its official layout: write it as folders with "
+        f"`seglab prepare-oxford-pet --out {root} --mask-folders DIR`, and give DIR"
+    )
+
+
+def is_official(root: Path) -> bool:
+    """Whether a folder is laid out as the data set's authors do it."""
+    return (root / IMAGES).is_dir() and any((root / name).is_file() for name in LISTS)
+
+
+def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names to leave out; one alone may be given without brackets around it."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def label_map(mode: str, border: str, species: int) -> dict[int, int]:
@@ -210,7 +243,7 @@ def _parse_line(line: str) -> Pet | None:
     # A name is looked up as a file: one that climbs out of the folder is none.
     if len(words) != 4 or not _NAME.fullmatch(words[0]):
         return None
-    if not all(word.isdecimal() for word in words[1:]):
+    if not all(_NUMBER.fullmatch(word) for word in words[1:]):
         return None
     pet = Pet(words[0], *map(int, words[1:]))
     return pet if pet.species in _SPECIES else None
@@ -245,7 +278,7 @@ def _torn_breeds(pets: Sequence[Pet]) -> list[str]:
     faults = []
     first: dict[str, Pet] = {}
     for pet in pets:
-        breed = pet.name.rpartition("_")[0]
+        breed = pet.name.rpartition("_")[0] or pet.name  # a name without a number is one image
         other = first.setdefault(breed, pet)
         if _columns(pet) != _columns(other):
             faults.append(

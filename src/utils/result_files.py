@@ -14,3 +14,5 @@ METRICS_FILE = "test_metrics.json"
 PER_IMAGE_FILE = "per_image.csv"
 RESULTS_FILE = "image_results.npz"
 PROVENANCE_FILE = "provenance.json"
+#: Only of tests with `--reproduce-lab`.
+LAB_SCORES_FILE = "lab_scores.json"

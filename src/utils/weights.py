@@ -174,7 +174,7 @@ def find_weights(spec: str) -> Path:
     if weights is None:
         raise UserError(
             f"pretrained weights not found: {spec!r} is neither a file nor one of "
-            + ", ".join(sorted(KNOWN_WEIGHTS)),
+            + ", ".join([*sorted(KNOWN_WEIGHTS), f"{SMP_PREFIX}ENCODER"]),
             "give the path of a file, or start from random weights with --from-scratch",
         )
     return find_published(weights, _TRAINING_WAY_OUT)

@@ -16,7 +16,8 @@ from seglab.analysis.run_folder import load_run
 from seglab.utils.errors import UserError
 from seglab.utils.image_results import load_results, published_metrics, save_results
 from seglab.utils.io_utils import read_json, write_json
-from seglab.utils.result_files import METRICS_FILE, PROVENANCE_FILE
+from seglab.utils.lab_scores import honest_figures
+from seglab.utils.result_files import LAB_SCORES_FILE, METRICS_FILE, PROVENANCE_FILE
 
 MakeRun = Callable[..., Path]
 TEXTS = {".json", ".jsonl", ".py", ".csv"}
@@ -178,3 +179,35 @@ def test_samples_keep_the_names_they_have_in_the_matrices(
     write_json(test / PROVENANCE_FILE, provenance)
     export_run(source, tmp_path / "out")
     assert load_run(tmp_path / "out", "val").file_hashes == load_run(source, "val").file_hashes
+
+
+def put_lab_scores(folder: Path) -> Path:
+    """Scores that fit the test of a run; gives their file."""
+    metrics = read_json(folder / "test_val" / METRICS_FILE)
+    row = {
+        "id": "ours", "split": "val", "images": metrics["images"], "augmented": False,
+        "border": "ignore", "size": "photograph", "average": "split",
+        **honest_figures(metrics["metrics"], "cat"),
+    }  # fmt: skip
+    content = {
+        "schema": 1, "class": "cat", "threshold": 0.5, "seed": 0, "batch_size": 4,
+        "checkpoint_sha256": "0" * 64, "augmentation": [],
+        "rows": [row, {**row, "id": "lab", "average": "batches"}],
+    }  # fmt: skip
+    return write_json(folder / "test_val" / LAB_SCORES_FILE, content)
+
+
+def test_the_labs_scores_are_taken(trained: Path, tmp_path: Path) -> None:
+    before = put_lab_scores(trained).read_bytes()
+    export_run(trained, tmp_path / "out")
+    assert (tmp_path / "out" / "test_val" / LAB_SCORES_FILE).read_bytes() == before
+
+
+def test_the_labs_scores_of_another_test_are_refused(trained: Path, tmp_path: Path) -> None:
+    path = put_lab_scores(trained)
+    scores = read_json(path)
+    scores["rows"][0]["IoU"] += 1
+    write_json(path, scores)
+    with pytest.raises(UserError, match="lab_scores.json is of another test"):
+        export_run(trained, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -174,6 +174,19 @@ def test_the_labs_networks_differ_in_the_network_only() -> None:
     }  # fmt: skip
 
 
+def test_the_labs_configs_say_their_part_in_its_story() -> None:
+    stages = {path.stem: hypothesis.get("stage") for path, hypothesis in HYPOTHESES.items()}
+    for stem, stage in stages.items():
+        network, _, rest = stem.partition("_improved")
+        assert not rest
+        if network == "lab_simple_cnn":
+            assert stage == "own"
+        elif network.startswith(("lab_", "unet_")):
+            assert stage == ("baseline" if stem == network else "improved")
+        else:
+            assert stage is None
+
+
 def test_every_model_of_the_lab_has_one_logit_and_says_its_threshold() -> None:
     for path in CONFIGS:
         if path.stem.startswith(("lab_", "unet_")):

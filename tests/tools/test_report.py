@@ -46,6 +46,7 @@ def test_without_runs_a_users_own_come_before_the_reference(
 ) -> None:
     experiments = tmp_path / "experiments"
     make_run(experiments / "reference" / "lite", "Lite")
+    make_run(experiments / "reference_lab" / "unet", "U-Lite")
     make_run(experiments / "untested" / "a", "U", tested=False)
     own = report.default_runs(experiments, "val")
     assert [path.name for path in own] == ["h1", "h2", "h3"]

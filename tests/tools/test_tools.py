@@ -169,6 +169,15 @@ def test_check_reports_and_lists(run: Run, tiny_config: Path, tmp_path: Path) ->
     assert left.value.code == 0
     code, _, err = run("check", "--config", tiny_config, "--data-root", tmp_path)
     assert code == 2 and str(tmp_path) in err
+    # Of many faulty files the first are named, or all of them.
+    for folder, suffix in (("img", "jpg"), ("labels", "png")):
+        for split in ("train", "val"):
+            (tmp_path / folder / split).mkdir(parents=True)
+            for index in range(7):
+                (tmp_path / folder / split / f"torn{index}.{suffix}").write_bytes(b"")
+    torn = ["check", "--config", tiny_config, "--data-root", tmp_path]
+    assert "torn6.jpg" not in run(*torn)[2]
+    assert run(*torn, "--all-files")[2].count("torn6.jpg") == 2
 
 
 def test_preflight_can_be_skipped(run: Run, tiny_config: Path, tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_a_child_that_says_nothing_tests_its_file_name_against_the_parent(parent
     assert load_config(lonely).hypothesis == Hypothesis("lonely").to_dict()
 
 
+def test_a_stage_is_stated_by_each_config_itself(parent: Path) -> None:
+    head = '_base_ = ["parent.py"]\n'
+    claim = 'hypothesis = dict(id="C", parent="P", change="a", expects={}, stage="improved")\n'
+    child = write(parent.parent, "child", head + claim)
+    assert parse_hypothesis(load_config(child).hypothesis, child).stage == "improved"
+    grandchild = write(parent.parent, "grandchild", '_base_ = ["child.py"]\n')
+    assert "stage" not in load_config(grandchild).hypothesis
+
+
 def test_a_stored_config_keeps_it(parent: Path, tmp_path: Path) -> None:
     config = load_config(parent)
     python = write(tmp_path, "config", config.pretty_text)
@@ -72,6 +81,8 @@ def test_a_computed_hypothesis_is_refused(tmp_path: Path, text: str) -> None:
         ({"id": " "}, ["id must be"]),
         ({"id": "a", "parent": "a"}, ["names itself"]),
         ({"id": "a", "parent": 3, "question": 4}, ["parent must be", "question must be text"]),
+        ({"id": "a", "stage": "last"}, ["stage is 'last'", "'improved'"]),
+        ({"id": "a", "stage": ["own"]}, ["stage is ['own']"]),
         ({"id": "a", "expect": {}}, ["unknown key 'expect'"]),
         ({"id": "a", "expects": "mDice"}, ["expects must be a dict"]),
         ({"id": 1, "expects": {"mDice": "up", "aAcc": "+"}}, ["id must", "use '+', '-' or '='"]),

@@ -120,6 +120,14 @@ def test_a_breed_of_two_species_is_named(pets: Path) -> None:
     assert fault == (f"{LIST}: Bengal_2 is '6 2 2', but Bengal_1 of the same breed is '6 1 2'")
 
 
+def test_names_without_a_number_are_of_no_common_breed(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    lines = {TRAINVAL: "minka 1 1 1\n", TEST: "rex 2 2 1\n"}
+    for name, text in {**lines, LIST: "".join(lines.values())}.items():
+        (tmp_path / name).write_text(text)
+    assert read_lists(tmp_path).faults == ()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -132,13 +140,22 @@ def test_a_breed_of_two_species_is_named(pets: Path) -> None:
         "Bengal_7 six 1 2",
         "Bengal_7 6 3 2",
         "Bengal_7 6 -1 2",
+        "Bengal_7 6 1 " + "9" * 5000,
     ],
 )
 def test_lines_that_are_none_are_named_with_their_number(pets: Path, line: str) -> None:
     text = (pets / TEST).read_text()
     (pets / TEST).write_text(f"# a remark\n\n{line}\n{text}")
     (fault,) = read_lists(pets).faults
-    assert fault.startswith(f"{TEST}:3: ") and line in fault
+    assert fault.startswith(f"{TEST}:3: ") and line[:50] in fault
+
+
+def test_lists_that_an_editor_of_windows_saved_are_the_same_lists(pets: Path) -> None:
+    expected = read_lists(pets)
+    for name in LISTS:
+        text = (pets / name).read_text()
+        (pets / name).write_bytes(("\ufeff" + text.replace("\n", "\r\n")).encode())
+    assert read_lists(pets) == expected and not expected.faults
 
 
 def test_missing_empty_and_binary_lists_are_faults_not_tracebacks(pets: Path) -> None:

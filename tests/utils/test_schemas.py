@@ -12,9 +12,14 @@ from seglab.utils import schemas
 from seglab.utils.errors import UserError
 from seglab.utils.schemas import validate
 
-WRITTEN_BY_A_TEST = ("test_metrics", "provenance")
+WRITTEN_BY_A_TEST = ("test_metrics", "provenance", "lab_scores")
 HASH = "0123456789abcdef" * 4
 BIN = {"confidence": 0.9, "accuracy": 0.8, "pixels": 10}
+LAB_ROW = {
+    "id": "ours", "split": "test", "images": 2, "augmented": False, "border": "ignore",
+    "size": "photograph", "average": "split", "IoU": 87.5, "image_mean_IoU": None,
+    "pixel_accuracy": 93,
+}  # fmt: skip
 SOUND: dict[str, dict[str, Any]] = {
     "test_metrics": {
         "schema": 2,
@@ -57,6 +62,16 @@ SOUND: dict[str, dict[str, Any]] = {
         "device": "cpu",
         "seed": 0,
         "git_revision": None,
+    },
+    "lab_scores": {
+        "schema": 1,
+        "class": "animal",
+        "threshold": 0.5,
+        "seed": 0,
+        "batch_size": 8,
+        "checkpoint_sha256": HASH,
+        "augmentation": ["HorizontalFlip"],
+        "rows": [LAB_ROW, {**LAB_ROW, "id": "lab", "average": "batches"}],
     },
     "audit": {
         "schema": 1,
@@ -123,6 +138,10 @@ def test_every_key_is_needed_and_described(name: str, project_root: Path) -> Non
         ("provenance", "data.files", {}, "data.files: .*non-empty|enough properties"),
         ("provenance", "data.files", {"x": {"image": HASH}}, "'label' is a required"),
         ("provenance", "data.labels", None, "data.labels: None is not of type"),
+        ("lab_scores", "threshold", 1.5, "threshold: 1.5 is greater"),
+        ("lab_scores", "rows", [LAB_ROW], "rows: .*too short"),
+        ("lab_scores", "rows.1.IoU", 101, r"rows\[1\].IoU: 101 is greater"),
+        ("lab_scores", "rows.1.id", "theirs", r"rows\[1\].id: 'theirs' is not one of"),
         ("provenance", "command", "seglab", "command: 'seglab' is not of type 'array'"),
     ],
 )

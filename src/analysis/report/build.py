@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from seglab.analysis.comparison import Comparison, Row
@@ -20,29 +15,17 @@ from seglab.analysis.report.data_section import data_section
 from seglab.analysis.report.error_section import error_section
 from seglab.analysis.report.hypothesis_section import hypothesis_section
 from seglab.analysis.report.making import making_section
-from seglab.analysis.report.markdown import heading, slug
-from seglab.analysis.report.markdown import title as markdown_title
 from seglab.analysis.report.overview import summary, words
-from seglab.analysis.report.page import plain_text, render_page
 from seglab.analysis.report.steps import steps_section
+from seglab.analysis.report.writing import ReportFiles, assemble, write_document
 from seglab.analysis.run_folder import Run
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import read_json, require_writable, sha256_file, write_text
+from seglab.utils.io_utils import read_json, sha256_file
 from seglab.utils.paths import resolve_input
 
 NAME = "practicum_report"
-PICTURES = f"{NAME}_files"
 TITLE = "Practicum report"
 EXPLORATION_FILE = "eda.json"
-
-
-@dataclass(frozen=True)
-class ReportFiles:
-    """What was written."""
-
-    markdown: Path
-    page: Path
-    pictures: Path
 
 
 def write_report(
@@ -70,22 +53,15 @@ def write_report(
     Raises:
         UserError: Something cannot be read or written; nothing was changed then.
     """
-    folder = Path(output_dir)
     comparison = parents_first(comparison)
     data = _read_data(comparison, data_root)
     exploration = _read_exploration(exploration_dir)
     choice = choose(comparison)
-    require_writable(folder, "--output-dir")
-    with _stage(folder) as stage:
-        pictures = Pictures(stage, PICTURES)
-        context = Context(comparison, choice, data, exploration, pictures)
-        text = compose(context, title)
-        page = render_page(text, title, pictures.contents())
-        files = ReportFiles(folder / f"{NAME}.md", folder / f"{NAME}.html", folder / PICTURES)
-        _replace_folder(stage, files.pictures)
-    write_text(files.page, page)
-    write_text(files.markdown, text)
-    return files
+
+    def composed(pictures: Pictures) -> str:
+        return compose(Context(comparison, choice, data, exploration, pictures), title)
+
+    return write_document(output_dir, NAME, title, composed)
 
 
 def parents_first(comparison: Comparison) -> Comparison:
@@ -116,22 +92,9 @@ def compose(context: Context, title: str) -> str:
         ("Chosen model and why", choice_section(context)),
         ("Typical errors", error_section(context)),
         ("Next steps", steps_section(context)),
-        ("How it was made", making_section(context)),
+        ("How it was made", making_section(context.comparison)),
     ]
-    names = [f"{number}. {name}" for number, (name, _) in enumerate(chapters, start=1)]
-    lead, *rest = [
-        [heading(2, name), *blocks] for name, (_, blocks) in zip(names, chapters, strict=True)
-    ]
-    contents = [heading(2, "Contents"), _contents(names)]
-    parts = [[heading(1, title)], lead, contents, *rest]
-    return "\n\n".join(block for part in parts for block in part) + "\n"
-
-
-def _contents(names: list[str]) -> str:
-    """Links to the chapters."""
-    return "\n".join(
-        f"- [{shown}](#{slug(plain_text(shown))})" for shown in map(markdown_title, names)
-    )
+    return assemble(title, chapters)
 
 
 def _read_data(comparison: Comparison, data_root: str | Path | None) -> DataFolder | None:
@@ -182,26 +145,3 @@ def _read_exploration(folder: str | Path | None) -> Exploration:
     if not isinstance(findings, list) or not all(isinstance(text, str) for text in findings):
         raise UserError(f"{path}: findings is not a list of texts", "explore the data again")
     return Exploration(tuple(findings), tuple(sorted(Path(folder).glob("*.png"))))
-
-
-@contextmanager
-def _stage(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one, gone when the block ends."""
-    stage = Path(tempfile.mkdtemp(dir=folder, prefix=f".{NAME}."))
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _replace_folder(stage: Path, target: Path) -> None:
-    """Put a folder in place of another, which is there until the new one is whole."""
-    umask = os.umask(0)
-    os.umask(umask)
-    stage.chmod(0o777 & ~umask)
-    if not target.exists():
-        stage.rename(target)
-        return
-    with _stage(target.parent) as old:
-        target.rename(old / "old")
-        stage.rename(target)

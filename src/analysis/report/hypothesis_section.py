@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from seglab.analysis.comparison import Pair, Row
+from seglab.analysis.comparison import Comparison, Pair, Row
 from seglab.analysis.comparison_tables import hypothesis_facts, outcome_word
-from seglab.analysis.config_diff import ABSENT, format_value
+from seglab.analysis.config_diff import ABSENT, SETTING_WIDTH, format_value
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Context, ranking_of, representative, seeds_of
 from seglab.analysis.report.findings import monitor_of, run_findings
@@ -39,7 +39,7 @@ _PER_CLASS = ("Dice", "IoU", "Precision", "Recall", "BoundaryIoU", "NSD", "HD95"
 def hypothesis_section(context: Context, row: Row) -> list[str]:
     """Everything about one hypothesis but how it compares with all the others."""
     run, pair = representative(row), context.comparison.pair(row.id)
-    blocks = [_facts(context, row, pair)]
+    blocks = [facts_block(context.comparison, row, pair)]
     if len(row.runs) > 1:
         blocks.append(
             say(
@@ -49,24 +49,25 @@ def hypothesis_section(context: Context, row: Row) -> list[str]:
                 seed=seeds_of([run]),
             )
         )
-    blocks += ["#### What was changed", *_changes(row, pair)]
+    blocks += ["#### What was changed", *changes_blocks(row, pair)]
     blocks += ["#### Training", *_training(context, row, run)]
     blocks += ["#### Figures", _figures(row, pair), _per_class(row)]
-    blocks += ["#### Verdict", *_verdict(row, pair)]
+    blocks += ["#### Verdict", *verdict_blocks(row, pair)]
     blocks += ["#### Best and worst images", *_panels(context, row, run)]
     return [*blocks, "#### Analysis", bullets([*_gains(context, pair), *run_findings(run)])]
 
 
-def _facts(context: Context, row: Row, pair: Pair | None) -> str:
-    lines = dict(hypothesis_facts(context.comparison, row.id))
+def facts_block(comparison: Comparison, row: Row, pair: Pair | None) -> str:
+    """What a hypothesis asks, changes and expects, its seeds and its verdict, as a list."""
+    lines = dict(hypothesis_facts(comparison, row.id))
     lines["parent"] = row.hypothesis.parent or "none: a baseline"
     lines["training seeds"] = seeds_of(row.runs)
     lines["verdict"] = outcome_word(pair)
     return "\n".join(f"- {bold(name)}: {escape(text)}" for name, text in lines.items())
 
 
-def _changes(row: Row, pair: Pair | None) -> list[str]:
-    """The effective difference of the configs."""
+def changes_blocks(row: Row, pair: Pair | None, width: int = SETTING_WIDTH) -> list[str]:
+    """The effective difference of the configs; values longer than `width` are cut."""
     if pair is None:
         return ["There is no other run here that it is a change of."]
     against = say("Against {before}", before=pair.before)
@@ -81,7 +82,8 @@ def _changes(row: Row, pair: Pair | None) -> list[str]:
     if not pair.changes:
         return [f"{against}, the resolved configs do not differ in anything that takes effect."]
     rows = [
-        (change.key, _setting(change.before), _setting(change.after)) for change in pair.changes
+        (change.key, _setting(change.before, width), _setting(change.after, width))
+        for change in pair.changes
     ]
     return [
         f"{against}, this differs in the resolved configs:",
@@ -89,8 +91,8 @@ def _changes(row: Row, pair: Pair | None) -> list[str]:
     ]
 
 
-def _setting(value: object) -> str:
-    return "not set" if value is ABSENT else format_value(value)
+def _setting(value: object, width: int) -> str:
+    return "not set" if value is ABSENT else format_value(value, width)
 
 
 def _training(context: Context, row: Row, run: Run) -> list[str]:
@@ -228,7 +230,8 @@ def _trade(context: Context, pair: Pair) -> list[Prose]:
     ]
 
 
-def _verdict(row: Row, pair: Pair | None) -> list[str]:
+def verdict_blocks(row: Row, pair: Pair | None) -> list[str]:
+    """The verdict on a hypothesis, and what each expectation was judged by."""
     if pair is None:
         why = "it is a baseline"
         if row.hypothesis.parent:

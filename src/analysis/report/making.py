@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from seglab.analysis.anonymise import Anonymiser
+from seglab.analysis.comparison import Comparison
 from seglab.analysis.comparison_tables import shown_path
 from seglab.analysis.report import numbers
-from seglab.analysis.report.context import Context
 from seglab.analysis.report.markdown import code_block, heading, say, table
 from seglab.analysis.run_folder import Run
 from seglab.utils.run_files import dig
 
 
-def making_section(context: Context) -> list[str]:
+def making_section(comparison: Comparison) -> list[str]:
     """Commands, seeds, hashes and versions of every run, and how the report was made."""
-    comparison = context.comparison
     blocks: list[str] = [
         say(
             "Intervals and tests: {resamples} resamples and permutations, random seed {seed}. "

@@ -158,13 +158,14 @@ def rank(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def _sentence(region: Region, classes: Sequence[str]) -> str:
     label, seen = classes[region.labelled], classes[region.predicted]
+    an_object = f"{'an' if seen[0].lower() in 'aeiou' else 'a'} {seen}"
     belief = "is sure of" if region.confidence >= _SURE else "suspects"
     size = f"{region.area} px, the model {100 * region.confidence:.0f} % sure"
     return {
-        MISSING: f"a {seen} the model {belief} is missing ({size})",
+        MISSING: f"{an_object} the model {belief} is missing ({size})",
         SPURIOUS: f"mask covers background: {label} where the model sees none ({size})",
         FLIPPED: f"{seen} labelled {label} ({size})",
-        UNLABELLED: f"a {seen} that the detector sees has no label "
+        UNLABELLED: f"{an_object} that the detector sees has no label "
         f"({region.area} px, {100 * region.confidence:.0f} % sure)",
     }[region.kind]
 

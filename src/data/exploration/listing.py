@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seglab.data.preflight.split_folder import SplitFolder, list_files
+from seglab.utils import oxford_pet as pets
 from seglab.utils.errors import UserError
 from seglab.utils.paths import IMAGE_SUFFIXES
 
@@ -50,7 +51,8 @@ def list_splits(root: Path, wanted: str, img_dir: str, mask_dir: str) -> list[Sp
     if not (root / img_dir).is_dir():
         raise UserError(
             f"--data-root {root}: there is no folder {img_dir} in it",
-            "give the folder that holds img/SPLIT and labels/SPLIT, or name others with --img-dir",
+            pets.folders_hint(root)
+            or "give the folder that holds img/SPLIT and labels/SPLIT; --img-dir names others",
         )
     known = sorted(path.name for path in (root / img_dir).iterdir() if path.is_dir())
     names = known if wanted == ALL else list(dict.fromkeys(wanted.replace(",", " ").split()))

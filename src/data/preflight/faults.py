@@ -43,6 +43,7 @@ class Finding:
         message: What was found, naming the first few files.
         fix: What to do about it.
         files: Paths of all the files concerned.
+        unnamed: The cases that the message has no room for.
     """
 
     code: str
@@ -50,6 +51,7 @@ class Finding:
     message: str
     fix: str
     files: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
 
 
 _DATA_FAULTS = (
@@ -63,13 +65,19 @@ _DATA_FAULTS = (
         "missing-root",
         "fault",
         "the data root {root} does not exist",
-        "give the folder that holds {img_dir} and {mask_dir} with --data-root",
+        "give the folder that holds {img_dir} and {mask_dir} with --data-root{or_make_it}",
     ),
     FindingKind(
         "missing-folder",
         "fault",
         "{split} split: the folder {folder} does not exist",
         "create it, or correct {key} or split in the config",
+    ),
+    FindingKind(
+        "pet-layout",
+        "fault",
+        "{root} is laid out as {layout}, the config reads {wanted}",
+        "{remedy}",
     ),
     FindingKind(
         "empty-split",
@@ -396,6 +404,7 @@ def make_finding(
         kind.message.format(**values),
         kind.fix.format(**values),
         tuple(str(path) for path in files),
+        tuple(shown[_SHOWN_FILES:]),
     )
 
 

@@ -97,7 +97,7 @@ def _read_pet_folder(dataset: Mapping[str, Any], split: str, repeats: int) -> Sp
         classes=_classes(dataset) or pets.MODES.get(mode, ()),
         mode=mode,
         border=str(dataset.get("border", "ignore")),
-        exclude=tuple(dataset.get("exclude", ())),
+        exclude=pets.as_names(dataset.get("exclude") or ()),
     )
 
 

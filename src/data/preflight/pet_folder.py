@@ -28,6 +28,7 @@ class PetFolder(SplitFolder):
     exclude: tuple[str, ...] = ()
 
     value_code: ClassVar[str] = "trimap-value"
+    or_make_it: ClassVar[str] = ", or make it with seglab prepare-oxford-pet"
 
     @property
     def images(self) -> Path:
@@ -75,6 +76,18 @@ class PetFolder(SplitFolder):
 
     def structure_findings(self) -> list[Finding]:
         """Folders and lists that are missing, and options that cannot be read."""
+        if not self.images.is_dir() and (self.root / "img").is_dir():
+            return [
+                make_finding(
+                    "pet-layout",
+                    [self.root],
+                    root=self.root,
+                    layout="folders of masks",
+                    wanted="Oxford-IIIT Pet as it officially is",
+                    remedy="give the folder that holds images and annotations with --data-root, "
+                    "or train a config with MaskFolderDataset",
+                )
+            ]
         missing = super().structure_findings()
         if self.root.is_dir():
             missing += [

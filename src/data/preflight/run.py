@@ -69,27 +69,37 @@ def run_preflight(cfg: Any, splits: Sequence[str] = ("train", "val")) -> list[Fi
     return sorted(unique, key=lambda finding: finding.severity == "doubt")
 
 
-def report(findings: Sequence[Finding]) -> str:
-    """The findings as plain text for the terminal, faults first, each with its fix."""
+def report(findings: Sequence[Finding], every_case: bool = False) -> str:
+    """The findings as plain text for the terminal, faults first, each with its fix.
+
+    Args:
+        findings: From `run_preflight`.
+        every_case: Name also what a message leaves at "and N more", each on a line of its own.
+    """
     faults = sum(finding.severity == "fault" for finding in findings)
     lines = [f"preflight: {_count(faults, 'fault')}, {_count(len(findings) - faults, 'doubt')}"]
     for finding in sorted(findings, key=lambda finding: finding.severity == "doubt"):
-        lines += [
-            f"{finding.severity} [{finding.code}]: {finding.message}",
-            f"  fix: {finding.fix}",
-        ]
+        lines.append(f"{finding.severity} [{finding.code}]: {finding.message}")
+        lines += [f"    {case}" for case in finding.unnamed if every_case]
+        lines.append(f"  fix: {finding.fix}")
+    if not every_case and any(finding.unnamed for finding in findings):
+        lines.append("seglab check --all-files names every file")
     return "\n".join(lines)
 
 
-def raise_on_faults(findings: Sequence[Finding]) -> None:
+def raise_on_faults(findings: Sequence[Finding], every_case: bool = False) -> None:
     """Stop when there is a fault.
+
+    Args:
+        findings: From `run_preflight`.
+        every_case: As for `report`.
 
     Raises:
         UserError: With the whole report, doubts included.
     """
     if any(finding.severity == "fault" for finding in findings):
         raise UserError(
-            report(findings),
+            report(findings, every_case),
             "mend the faults, or run with --skip-preflight to go on in spite of them",
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from seglab.data.preflight.faults import Finding, make_finding
+from seglab.utils.oxford_pet import is_official
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class SplitFolder:
 
     #: The kind of finding for a mask value that stands for nothing.
     value_code: ClassVar[str] = "label-out-of-range"
+    #: What else can be done where the data root is missing.
+    or_make_it: ClassVar[str] = ""
 
     @property
     def images(self) -> Path:
@@ -114,8 +117,26 @@ class SplitFolder:
                     root=self.root,
                     img_dir=self.img_dir,
                     mask_dir=self.mask_dir,
+                    or_make_it=self.or_make_it,
                 )
             ]
+        if not self.images.is_dir() and is_official(self.root):
+            return [
+                make_finding(
+                    "pet-layout",
+                    [self.root],
+                    root=self.root,
+                    layout="Oxford-IIIT Pet officially is",
+                    wanted="folders of masks",
+                    remedy=f"write them with seglab prepare-oxford-pet --out {self.root} "
+                    "--mask-folders DIR and give DIR with --data-root, or train a config with "
+                    "OxfordPetDataset",
+                )
+            ]
+        return self.missing_folders()
+
+    def missing_folders(self) -> list[Finding]:
+        """Which of the two folders is not there."""
         return [
             make_finding("missing-folder", [path], split=self.split, folder=path, key=key)
             for path, key in ((self.images, "img_dir"), (self.masks, "mask_dir"))

@@ -179,7 +179,9 @@ def _annotation_fault(record: Mapping[str, Any], images: Mapping[Any, Any]) -> s
         return f"no image has the id {image!r}"
     if not isinstance(record.get("segmentation"), list | dict):
         return "it has no segmentation"
-    return ""
+    # Before any photograph is opened, so that everything that is wrong is said at once.
+    height, width = (images[image][side] for side in ("height", "width"))
+    return _segmentation_fault(record["segmentation"], height, width)
 
 
 def _segmentation_fault(value: Any, height: int, width: int) -> str:

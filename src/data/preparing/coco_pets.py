@@ -93,8 +93,12 @@ def prepare(options: CocoOptions) -> dict[str, int]:
     options.check()
     require_new(options.out)
     photographs, faults = read_photographs(options.instances, options.classes)
-    raise_faults("the annotations cannot be used", faults, "fetch them again, or mend them")
-    files = _find_files(photographs, options.images)
+    files = _find_files(photographs, options.images, faults)
+    raise_faults(
+        "the annotations or their photographs cannot be used",
+        faults,
+        "fetch these again or mend them, or add the photographs' folder to --images",
+    )
     splits = split_photographs([each.file_name for each in photographs], options)
     facts: list[dict[str, Any]] = []
     with whole_folder(options.out) as root:
@@ -133,13 +137,16 @@ def split_photographs(names: Sequence[str], options: CocoOptions) -> dict[str, s
     }
 
 
-def _find_files(photographs: Sequence[Photograph], folders: Sequence[Path]) -> dict[str, Path]:
+def _find_files(
+    photographs: Sequence[Photograph], folders: Sequence[Path], faults: list[str]
+) -> dict[str, Path]:
     """Where each photograph lies.
 
-    Raises:
-        UserError: Some are missing, cannot be decoded in full, or are of another size.
+    Args:
+        photographs: Those that are wanted.
+        folders: In which they are looked for, in this order.
+        faults: Gets what is missing, cannot be decoded in full, or is of another size.
     """
-    faults = []
     found: dict[str, Path] = {}
     for each in photographs:
         there = (folder / each.file_name for folder in folders)
@@ -154,9 +161,6 @@ def _find_files(photographs: Sequence[Photograph], folders: Sequence[Path]) -> d
         fault = path and _fault(decoded[path], each)
         if fault:
             faults.append(f"{path}: {fault}")
-    raise_faults(
-        "photographs cannot be used", faults, "fetch these again, or add their folder to --images"
-    )
     return found
 
 

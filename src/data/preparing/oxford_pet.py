@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -32,7 +33,10 @@ ARCHIVES = (
         19_173_078,
     ),
 )
-_WAY_OUT = "fetch both archives elsewhere and give them with --archives"
+_WAY_OUT = (
+    f"fetch {' and '.join(file.url for file in ARCHIVES)} elsewhere and give both files with "
+    "--archives"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def prepare(
         UserError: A file is wrong; names all that are.
     """
     given = source.folder
-    if out.is_dir() and any((out / name).exists() for name in pets.LISTS):
+    if is_there(out):
         print(f"{out} already holds the data set: checking it")
         return check(out)
     require_new(out)
@@ -80,6 +84,7 @@ def prepare(
         return [_moved(finding, given, out) for finding in findings]
     archives = _given(source.archives, published) if source.archives else None
     if archives is None:
+        _require_sound(source.downloads, published)
         archives = {file.name: fetch(file, source.downloads, _WAY_OUT) for file in published}
     with whole_folder(out) as partial:
         for name, archive in archives.items():
@@ -90,12 +95,21 @@ def prepare(
     return [_moved(finding, partial, out) for finding in findings]
 
 
-def check(root: Path) -> list[Finding]:
-    """What the preflight finds in the files of a data set, before any training."""
+def is_there(out: Path) -> bool:
+    """Whether a folder holds the data set, or parts of it."""
+    return out.is_dir() and any((out / name).exists() for name in pets.LISTS)
+
+
+def check(root: Path, **options: Any) -> list[Finding]:
+    """What the preflight finds in the files of a data set, before any training.
+
+    Args:
+        root: The data set.
+        **options: Those of `OxfordPetDataset`, such as `exclude`.
+    """
+    dataset = {"type": "OxfordPetDataset", "data_root": str(root), **options}
     loaders = {
-        f"{split}_dataloader": {
-            "dataset": {"type": "OxfordPetDataset", "data_root": str(root), "split": split}
-        }
+        f"{split}_dataloader": {"dataset": {**dataset, "split": split}}
         for split in ("train", "val", "test")
     }
     # No model: with the schedule of a training there would be more to find.
@@ -114,7 +128,9 @@ def _sound(root: Path) -> list[Finding]:
     """
     findings = check(root)
     if any(finding.severity == "fault" for finding in findings):
-        raise UserError(report(findings), f"mend {root}, or start from the official archives")
+        raise UserError(
+            report(findings, every_case=True), f"mend {root}, or start from the official archives"
+        )
     return findings
 
 
@@ -138,28 +154,32 @@ def _given(paths: Sequence[Path], published: Sequence[PublishedFile]) -> dict[st
     return found
 
 
+def _require_sound(downloads: Path, published: Sequence[PublishedFile]) -> None:
+    """What was downloaded earlier is what is published: said before the rest is downloaded."""
+    there = [(file, downloads / file.name) for file in published]
+    faults = [file.fault(path) for file, path in there if path.is_file()]
+    raise_faults(
+        "archives that are there already cannot be used",
+        [fault for fault in faults if fault],
+        "move these away and run again",
+    )
+
+
 def _require_lists(partial: Path, out: Path) -> None:
     """The archives hold lists that agree, and the images that they name."""
     lists = pets.read_lists(partial)
     faults = [*lists.faults]
     for pet in (pet for name in (pets.TRAINVAL, pets.TEST) for pet in lists.pets[name]):
-        for path in _files_of(pet):
+        for path in pets.files_of(pet):
             if not (partial / path).is_file():
                 faults.append(f"{path} is listed but not in the archives")
     raise_faults(f"what was unpacked is no whole data set; {out} was not written", faults, _WAY_OUT)
 
 
-def _files_of(pet: pets.Pet) -> tuple[str, str]:
-    return (
-        f"{pets.IMAGES}/{pet.name}{pets.IMAGE_SUFFIX}",
-        f"{pets.TRIMAPS}/{pet.name}{pets.TRIMAP_SUFFIX}",
-    )
-
-
 def _copy(root: Path, into: Path) -> None:
     """Copy the lists and what they name."""
     listed = pets.read_lists(root).pets[pets.LIST]
-    files = [*pets.LISTS, *(path for pet in listed for path in _files_of(pet))]
+    files = [*pets.LISTS, *(path for pet in listed for path in pets.files_of(pet))]
     for name in tqdm(files, desc="copying", unit="file"):
         (into / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, into / name)
@@ -173,6 +193,7 @@ def _moved(finding: Finding, before: Path, after: Path) -> Finding:
         message=finding.message.replace(old, new),
         fix=finding.fix.replace(old, new),
         files=tuple(path.replace(old, new) for path in finding.files),
+        unnamed=tuple(case.replace(old, new) for case in finding.unnamed),
     )
 
 

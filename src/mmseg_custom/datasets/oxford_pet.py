@@ -50,14 +50,14 @@ class OxfordPetDataset(BaseSegDataset):
         split: str,
         mode: str = "binary",
         border: str = "ignore",
-        exclude: Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         metainfo = dict(kwargs.pop("metainfo", None) or {})
         faults = pets.option_faults(split, mode, border, metainfo.get("classes", ()))
         raise_faults("the data set cannot be built", faults, "correct these in the config")
         self.split, self.mode, self.border = split, mode, border
-        self.exclude = tuple(exclude)
+        self.exclude = pets.as_names(exclude)
         metainfo.setdefault("classes", pets.MODES[mode])
         metainfo.setdefault("palette", class_colors(len(metainfo["classes"])).tolist())
         super().__init__(

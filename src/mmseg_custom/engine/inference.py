@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
@@ -18,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 import seglab.mmseg_custom as _registered  # noqa: F401
+from seglab.mmseg_custom.engine.console import quiet_console
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
 from seglab.utils.config_utils import building, class_names, take_pretrained
 from seglab.utils.errors import UserError
@@ -53,6 +55,7 @@ def load_model(config: Config, checkpoint: str | Path, device: str) -> nn.Module
     with building(config):
         model: nn.Module = MODELS.build(config.model)
     load_weights_into(model, content, checkpoint)
+    quiet_console(MMLogger.get_current_instance())
     return model.to(device).eval()
 
 

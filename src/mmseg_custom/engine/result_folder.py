@@ -11,7 +11,13 @@ from typing import Any
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, require_writable
-from seglab.utils.result_files import METRICS_FILE, PROVENANCE_FILE, RUN_FILE, TRACKING_FOLDER
+from seglab.utils.result_files import (
+    LAB_SCORES_FILE,
+    METRICS_FILE,
+    PROVENANCE_FILE,
+    RUN_FILE,
+    TRACKING_FOLDER,
+)
 
 
 def default_output_dir(checkpoint: Path, split: str) -> Path:
@@ -78,6 +84,7 @@ def _replace(stage: Path, folder: Path) -> None:
     (folder / METRICS_FILE).unlink(missing_ok=True)
     for name in pictures if isinstance(pictures, list) else ():
         (folder / Path(str(name)).name).unlink(missing_ok=True)
+    (folder / LAB_SCORES_FILE).unlink(missing_ok=True)  # not every test writes one
     for path in sorted(stage.iterdir(), key=lambda path: path.name == METRICS_FILE):
         path.replace(folder / path.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from seglab.mmseg_custom.datasets.seeded import seeded_loader
 from seglab.mmseg_custom.engine.checkpointing import SafeCheckpointHook
+from seglab.mmseg_custom.engine.console import quiet_console
 from seglab.mmseg_custom.engine.history import rewind_history
 from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, exact_loop
 from seglab.mmseg_custom.engine.stopping import StopHook, StopRequest
@@ -23,17 +23,6 @@ from seglab.mmseg_custom.models.pretrained import load_backbone
 from seglab.utils import random_state
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
 from seglab.utils.resume_files import Place
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a log record concerns the user.
-
-    mmengine warns of its own deprecated calls; mmseg of photographs of several sizes in a batch,
-    each of which gets its own size back.
-    """
-    text = record.getMessage()
-    noise = ("will be deprecated in future", "Image shapes are different in the batch")
-    return not any(part in text for part in noise)
 
 
 class SeglabRunner(Runner):
@@ -54,10 +43,7 @@ class SeglabRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build mmengine's logger with a console that shows warnings only."""
         logger = super().build_logger(*args, **kwargs)
-        for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.setLevel(logging.WARNING)
-                handler.addFilter(_is_news)
+        quiet_console(logger)
         return logger
 
     def dump_config(self) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.inference import label_map, load_model, predict_batch, run_batch
+from seglab.mmseg_custom.engine.lab_scoring import score_the_labs_way
 from seglab.mmseg_custom.engine.provenance import describe_data, describe_test, selected_on
 from seglab.mmseg_custom.engine.result_folder import (
     default_output_dir,
@@ -30,7 +31,14 @@ from seglab.utils.config_utils import building, class_names, dataset_metainfo
 from seglab.utils.errors import UserError
 from seglab.utils.image_results import ImageResults, save_results, write_per_image_csv
 from seglab.utils.io_utils import sha256_file, write_json
-from seglab.utils.result_files import METRICS_FILE, PER_IMAGE_FILE, PROVENANCE_FILE, RESULTS_FILE
+from seglab.utils.lab_scores import require_lab_config
+from seglab.utils.result_files import (
+    LAB_SCORES_FILE,
+    METRICS_FILE,
+    PER_IMAGE_FILE,
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+)
 from seglab.utils.visualization_utils import SegmentationSample
 
 
@@ -47,6 +55,7 @@ class TestOptions:
         rank_by: The figure of an image by which they are the best and the worst.
         overwrite: Replace the results of another test in `output_dir`.
         command: The command line, for the record.
+        reproduce_lab: Also score the lab's way, see `seglab.mmseg_custom.engine.lab_scoring`.
     """
 
     checkpoint: Path
@@ -57,6 +66,7 @@ class TestOptions:
     rank_by: str = "mDice"
     overwrite: bool = False
     command: Sequence[str] = ()
+    reproduce_lab: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class TestResult:
         output_dir: Where the files are.
         pictures: The pictures drawn.
         selected_on: The split that chose the checkpoint; None if none did, or it is not known.
+        lab_scores: The content of `lab_scores.json`; None where it was not asked for.
     """
 
     metrics: dict[str, float]
@@ -76,6 +87,7 @@ class TestResult:
     output_dir: Path
     pictures: list[Path]
     selected_on: str | None
+    lab_scores: dict[str, Any] | None = None
 
 
 def test(config: Config, options: TestOptions) -> TestResult:
@@ -119,6 +131,14 @@ def test(config: Config, options: TestOptions) -> TestResult:
             config, options.checkpoint, checkpoint_sha256, data, device, options.command
         )
         write_json(stage / PROVENANCE_FILE, provenance)
+        lab_scores = None
+        if options.reproduce_lab:
+            lab_scores = {
+                "schema": 1,
+                "checkpoint_sha256": checkpoint_sha256,
+                **score_the_labs_way(model, config, options.split, metrics, facts["ignore_index"]),
+            }
+            write_json(stage / LAB_SCORES_FILE, lab_scores)
         write_json(stage / METRICS_FILE, metrics_record(results, metrics, facts, pictures))
     return TestResult(
         metrics,
@@ -126,6 +146,7 @@ def test(config: Config, options: TestOptions) -> TestResult:
         folder,
         [folder / name for name in pictures],
         facts["selected_on"],
+        lab_scores,
     )
 
 
@@ -167,6 +188,8 @@ def _check_options(config: Config, options: TestOptions) -> None:
         raise UserError(
             f"config {config.filename} has no {options.split}_dataloader", "choose another --split"
         )
+    if options.reproduce_lab:
+        require_lab_config(config, options.split)
     known = image_keys(class_names(config))
     if options.rank_by not in known:
         raise UserError(

@@ -123,16 +123,17 @@ class SMPEncoder(BaseModule):
         """Give published weights the names of this backbone.
 
         Args:
-            state: State dict of smp's encoder, of a whole smp model, or, for timm's encoders, of
-                a classifier.
+            state: State dict of smp's encoder, of a whole smp model (in a module that calls it
+                `model` as well), or, for timm's encoders, of a classifier.
         """
         inner = {
-            key.removeprefix("encoder."): value
+            key.partition("encoder.")[2]: value
             for key, value in state.items()
-            if key.startswith("encoder.")
+            if key.startswith(("encoder.", "model.encoder."))
         }
         state = inner or state
-        if self.name.startswith(_TIMM_PREFIX) and not inner:
+        of_smp = bool(inner or state.keys() & self.encoder.state_dict().keys())
+        if self.name.startswith(_TIMM_PREFIX) and not of_smp:
             timm_model = self.encoder.get_submodule("model")
             named = name_for_features(
                 self.name.removeprefix(_TIMM_PREFIX), state, timm_model.state_dict()

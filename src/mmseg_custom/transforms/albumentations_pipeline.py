@@ -110,6 +110,9 @@ def _build(
     faults: list[str],
 ) -> Any:
     """Build one transform and those inside it; None, and a fault, if that fails."""
+    if not isinstance(spec, Mapping):
+        faults.append(f"{where}: {spec!r} is no dict(type=..., ...)")
+        return None
     arguments = dict(spec)
     name = arguments.pop("type", None)
     cls = getattr(albumentations, str(name), None)

@@ -18,6 +18,7 @@ from seglab.data.preflight.folders import find_folders, type_name
 from seglab.data.preflight.split_folder import SplitFolder
 from seglab.data.relabelling.store import is_unfinished
 from seglab.mmseg_custom.engine.training import hypothesis_name
+from seglab.utils import oxford_pet as pets
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import Hypothesis
@@ -69,7 +70,8 @@ def make_sides(config: Config, masks: str, output_dir: Path) -> tuple[Side, Side
     if type_name(node) != "MaskFolderDataset":
         raise UserError(
             f"the train data set of {config.filename} is a {type_name(node)}",
-            "give a config whose train data set is one MaskFolderDataset",
+            pets.folders_hint(Path(node.get("data_root", "")))
+            or "give a config whose train data set is one MaskFolderDataset",
         )
     mask_dir = _mask_dir(find_folders(config, "train")[0][0], masks)
     old = copy.deepcopy(config)

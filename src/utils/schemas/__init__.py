@@ -1,7 +1,8 @@
 """The shapes of files that seglab writes and reads again, as JSON Schema, and the check.
 
-`test_metrics` and `provenance` (what a test writes, in words in `experiments/README.md`), `audit`
-and `bad_masks` are described key by key in the `*.schema.json` beside this file.
+`test_metrics`, `provenance` and `lab_scores` (what a test writes, in words in
+`experiments/README.md`), `audit` and `bad_masks` are described key by key in the `*.schema.json`
+beside this file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def validate(name: str, data: Any, path: str | Path, fix: str = _TEST_AGAIN) -> 
     """Check what was read from a JSON file.
 
     Args:
-        name: The schema: `"test_metrics"`, `"provenance"`, `"audit"` or `"bad_masks"`.
+        name: The schema: `"test_metrics"`, `"provenance"`, `"lab_scores"`, `"audit"` or
+            `"bad_masks"`.
         data: The file's content.
         path: The file, for the message.
         fix: What to do about a file that is damaged.

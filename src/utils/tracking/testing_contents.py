@@ -13,6 +13,7 @@ import numpy as np
 from seglab.utils.errors import raise_faults, tried
 from seglab.utils.image_results import ImageResults, load_results
 from seglab.utils.result_files import (
+    LAB_SCORES_FILE,
     METRICS_FILE,
     PER_IMAGE_FILE,
     PROVENANCE_FILE,
@@ -115,7 +116,7 @@ def test_results(test_folder: Path, time: float | None = None) -> list[Entry]:
     entries += _pictures(test_folder, metrics, time)
     if metrics["selected_on"] == metrics["split"]:
         entries.append(Text(_optimistic(metrics["split"]), time=time))
-    names = [METRICS_FILE, PER_IMAGE_FILE, RESULTS_FILE, PROVENANCE_FILE]
+    names = [METRICS_FILE, PER_IMAGE_FILE, RESULTS_FILE, PROVENANCE_FILE, LAB_SCORES_FILE]
     entries += file_entries(test_folder, names, time)
     return entries
 

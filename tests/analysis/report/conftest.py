@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from seglab.analysis.comparison import Comparison, compare
-from seglab.analysis.report.build import ReportFiles, write_report
+from seglab.analysis.report.build import write_report
 from seglab.analysis.report.context import Pictures
 from seglab.analysis.report.markdown import figure
+from seglab.analysis.report.writing import ReportFiles
 from seglab.analysis.run_folder import load_run
 
 RESAMPLES = 400

@@ -119,7 +119,9 @@ def test_an_empty_mask_and_an_empty_picture() -> None:
     assert judge("x", empty, certain(empty), CLASSES).suspicion < 0.5
     verdict = judge("x", empty, certain(blocks(DOG)), CLASSES)
     assert verdict.suspicion > 0.5
-    assert "dog" in verdict.reasons[0]
+    assert verdict.reasons[0].startswith("a dog the model")
+    named = judge("x", empty, certain(blocks(DOG)), ("background", "cat", "animal"))
+    assert named.reasons[0].startswith("an animal the model")
 
 
 def test_rules_find_specks_holes_jags_and_mixed_classes() -> None:

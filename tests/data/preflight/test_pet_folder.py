@@ -130,6 +130,7 @@ def test_excluded_images_are_left_out_of_every_check(pets: Path) -> None:
     trimap(pets, "Bengal_3").write_bytes(b"")
     assert set(found(pets)) == {"listed-not-there", "unreadable-mask"}
     assert found(pets, exclude=("Bengal_1", "Bengal_3")) == {}
+    assert set(found(pets, exclude="Bengal_1")) == {"unreadable-mask"}
     message = found(pets, exclude=("Bengal_1", "Bengal_3", "Bengal_33"))
     assert "no list has 'Bengal_33'" in message["pet-options"]
 
@@ -142,6 +143,7 @@ def test_missing_parts_are_named(pets: Path) -> None:
     (finding,) = run_preflight(config(pets / "nowhere"), ALL)
     assert finding.code == "missing-root"
     assert "images" in finding.fix and "annotations" in finding.fix
+    assert finding.fix.endswith("with --data-root, or make it with seglab prepare-oxford-pet")
 
 
 def test_all_bad_input_is_reported_at_once_by_name(pets: Path) -> None:

@@ -54,6 +54,22 @@ def test_everything_is_reported_at_once(root, make_config):
     assert "--skip-preflight" in error.value.fix
 
 
+def test_every_file_is_named_where_that_is_asked_for(root, make_config):
+    spoilt = []
+    for index in range(8):
+        _, mask = write_pair(root, "train", f"bad{index}", seed=50 + index, label=1)
+        spoilt.append(mask)
+        draw_mask(100 + index).save(spoilt[-1])
+    findings = run_preflight(make_config())
+    short, long = report(findings), report(findings, every_case=True)
+    assert "and 3 more" in short and "bad7.png" not in short
+    assert short.endswith("seglab check --all-files names every file")
+    assert [path for path in spoilt if f"{path.name} (value" not in long] == []
+    assert "--all-files" not in long
+    with pytest.raises(UserError, match=r"bad7.png \(value 107\)"):
+        raise_on_faults(findings, every_case=True)
+
+
 def test_doubts_do_not_stop(root, make_config):
     draw_mask(0).save(root / "labels/train/a.png")
     findings = run_preflight(make_config())

@@ -290,7 +290,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         ),
         (
             broken(annotations={"segmentation": {"counts": "zzzz", "size": [60, 100]}}),
-            "annotation 11: its run lengths do not add up",
+            "annotations[0]: its run lengths do not add up",
         ),
     ],
 )
@@ -315,6 +315,16 @@ def test_all_faults_of_annotations_at_once(source: Path) -> None:
     assert [fault.split(": ")[1] for fault in faults] == [
         "000001.jpg is listed twice", "000002.jpg is listed twice",
     ]  # fmt: skip
+
+
+def test_faults_of_annotations_and_of_photographs_are_said_together(source: Path) -> None:
+    write(source, broken(annotations={"segmentation": [[1, 1, 2]]}))
+    (source / "photographs/000002.jpg").unlink()
+    with pytest.raises(UserError) as caught:
+        prepare(options(source))
+    assert "(2 faults)" in str(caught.value)
+    assert "annotations[0]: a part of it is no polygon" in str(caught.value)
+    assert "000002.jpg: is in none of the folders" in str(caught.value)
 
 
 def test_photographs_that_cannot_be_used_are_all_named(source: Path) -> None:

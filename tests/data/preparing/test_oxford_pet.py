@@ -183,6 +183,15 @@ def test_all_faults_of_a_folder_at_once(pets: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_each_of_many_faulty_files_is_named(pets: Path, tmp_path: Path) -> None:
+    trimaps = sorted((pets / "annotations/trimaps").iterdir())
+    for path in trimaps:
+        Image.new("L", (24, 18), 9).save(path)
+    with pytest.raises(UserError) as caught:
+        prepare(PetSource(folder=pets), tmp_path / "out")
+    assert [path for path in trimaps if f"{path.name} (value 9)" not in str(caught.value)] == []
+
+
 def test_nothing_of_the_users_is_overwritten(pets: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.mkdir()
@@ -203,7 +212,18 @@ def test_without_a_net_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError) as caught:
         prepare(PetSource(downloads=tmp_path / "d"), tmp_path / "out", nobody)
     assert "--archives" in caught.value.fix
+    assert all(file.url in caught.value.fix for file in ARCHIVES)  # not only the first
     assert not (tmp_path / "out").exists()
+
+
+def test_archives_downloaded_earlier_are_judged_together(pets: Path, tmp_path: Path) -> None:
+    archives = pack(pets, tmp_path / "packed")
+    published = publish(archives)
+    for path in archives.values():
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError) as caught:
+        prepare(PetSource(downloads=tmp_path / "packed"), tmp_path / "out", published)
+    assert str(caught.value).count("is truncated: it has") == 2
 
 
 @pytest.mark.shared

@@ -85,6 +85,7 @@ def test_excluded_images_leave_the_others_where_they_are(tiny_pets: Path) -> Non
         assert left == names - {f"{name}.jpg" for name in out} and len(left) == len(names) - 1
     with pytest.raises(UserError, match="no list has 'Bengal_99'"):
         build(tiny_pets, exclude=["Bengal_99"])
+    assert build(tiny_pets, exclude="Bengal_1").exclude == ("Bengal_1",)
 
 
 def test_another_reading_is_another_label(tiny_pets: Path) -> None:

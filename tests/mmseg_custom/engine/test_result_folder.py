@@ -56,7 +56,7 @@ def test_new_files_take_the_place_of_old_ones(tmp_path: Path) -> None:
     put(folder)
     listed = {"pictures": ["old.png", "both.png", "../outside.png", 3]}
     (folder / "test_metrics.json").write_text(json.dumps(listed))
-    for path in (folder / "old.png", folder / "both.png", folder / "mine.png"):
+    for path in (folder / name for name in ("old.png", "both.png", "mine.png", "lab_scores.json")):
         path.write_text("old")
     (tmp_path / "outside.png").touch()
     with staged_results(folder) as stage:

@@ -170,12 +170,12 @@ def test_the_packages_weights_land_in_the_encoder() -> None:
 @pytest.mark.parametrize("encoder", ["resnet18", "mit_b0", "tu-test_convnext"])
 def test_published_encoders_and_whole_smp_models_are_taken(tmp_path: Path, encoder: str) -> None:
     theirs = smp.Unet(encoder, encoder_weights=None, classes=1)
-    published = theirs.encoder.state_dict()
+    states = {"encoder": theirs.encoder.state_dict(), "whole": theirs.state_dict()}
     if encoder.startswith("tu-"):
         import timm
 
-        published = timm.create_model(encoder.removeprefix("tu-")).state_dict()
-    for name, state in (("encoder", published), ("whole", theirs.state_dict())):
+        states["classifier"] = timm.create_model(encoder.removeprefix("tu-")).state_dict()
+    for name, state in states.items():
         torch.save(state, tmp_path / f"{name}.pth")
         model = segmentor(encoder=encoder)
         load_backbone(model.backbone, str(tmp_path / f"{name}.pth"))
@@ -185,6 +185,19 @@ def test_published_encoders_and_whole_smp_models_are_taken(tmp_path: Path, encod
             candidates = {flat, flat.removeprefix("model_"), f"encoder_{flat}"}
             (match,) = (source[c] for c in candidates if c in source)
             assert torch.equal(value, match), key
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-test_efficientnet"])
+def test_a_model_inside_a_lightning_module_is_taken(tmp_path: Path, encoder: str) -> None:
+    """As in smp's own examples, whose checkpoints call the network `model`."""
+    theirs = smp.Unet(encoder, encoder_weights=None, classes=1)
+    state = {f"model.{key}": value for key, value in theirs.state_dict().items()}
+    torch.save({"state_dict": {**state, "mean": torch.zeros(3)}}, tmp_path / "last.ckpt")
+    model = segmentor(encoder=encoder)
+    load_backbone(model.backbone, str(tmp_path / "last.ckpt"))
+    loaded = model.backbone.encoder.state_dict()
+    for key, value in theirs.encoder.state_dict().items():
+        assert torch.equal(loaded[key], value), key
 
 
 def test_weights_in_the_config_are_loaded_by_other_programs_as_well(tmp_path: Path) -> None:

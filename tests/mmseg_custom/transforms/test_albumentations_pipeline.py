@@ -132,10 +132,12 @@ def test_every_fault_is_named_at_once() -> None:
         dict(type="OneOf", transforms=[dict(type="Affine", scal=1)], p=1.0),
         dict(limit=3),
         dict(type="BaseCompose"),
+        "HorizontalFlip",
     ]
     with pytest.raises(UserError) as caught:
         Albumentations(wrong)
     text = str(caught.value)
     assert "'Rotat'" in text and "transforms[1] (Rotate)" in text and "limits" in text
     assert "transforms[2] (HorizontalFlip)" in text and "less than or equal to 1" in text
+    assert "transforms[6]: 'HorizontalFlip' is no dict(type=..., ...)" in text
     assert "transforms[3].transforms[0] (Affine)" in text and "transforms[4]" in text

@@ -369,6 +369,12 @@ def test_the_journal_of_a_test(light: Path) -> None:
     assert "files" not in section("Data hashes", entries)  # 120 hashes are in the artifact
 
 
+def test_the_labs_scores_are_sent_where_they_are(light: Path) -> None:
+    (light / "test_val" / "lab_scores.json").write_text("{}")
+    artifacts = of(Artifact, test_results(light / "test_val"))
+    assert [artifact.name for artifact in artifacts][-1] == "lab_scores.json"
+
+
 def test_the_confusion_matrix_is_in_percent_of_the_truth(light: Path) -> None:
     (confusion,) = of(ConfusionMatrix, test_results(light / "test_val"))
     with np.load(light / "test_val" / "image_results.npz") as stored:

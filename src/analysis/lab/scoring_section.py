@@ -1,0 +1,182 @@
+"""How the study is scored: honestly, the lab's way, and what lies between the two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from seglab.analysis.lab.ladder import LABS, OURS, Ladder, Step
+from seglab.analysis.lab.ladder_chart import plot_ladders
+from seglab.analysis.lab.story import Story
+from seglab.analysis.report import numbers
+from seglab.analysis.report.context import Pictures
+from seglab.analysis.report.markdown import Prose, bold, bullets, join_words, say, table
+from seglab.utils.lab_scores import ROW_IDS
+from seglab.utils.run_files import dig
+
+_BORDERS = {
+    "ignore": "the trimap's border takes no part",
+    "foreground": "the trimap's border counts as the object",
+    "background": "the trimap's border counts as background",
+}
+
+
+def scoring_section(story: Story, pictures: Pictures) -> list[str]:
+    """Both ways of scoring, the steps between them, and every model under both."""
+    blocks: list[str] = [_ours(story), bullets(_figures(story))]
+    missing = [row.id for row in story.comparison.rows if row.id not in story.ladders]
+    if story.ladders:
+        blocks += ["### From our score to the lab's", _labs(story), _steps(story)]
+        caption = say(
+            "IoU of {name} from our score to the lab's. Each step changes one thing and keeps "
+            "those before.",
+            name=story.object_class,
+        )
+
+        def plot(path: Path) -> Path:
+            return plot_ladders(story.ladders, story.object_class, path)
+
+        blocks.append(pictures.draw("scoring", caption, plot))
+        blocks.append(bullets(ladder_sentence(name, story.ladders[name]) for name in story.ladders))
+        blocks += ["### Both scores side by side", _side_by_side(story)]
+    if missing:
+        blocks.append(
+            say(
+                "Not scored the lab's way: {names}. `seglab test --reproduce-lab` does that.",
+                names=join_words(missing),
+            )
+        )
+    return blocks
+
+
+def _ours(story: Story) -> Prose:
+    comparison = story.comparison
+    run = comparison.rows[0].runs[0]
+    border = dig(run.config, f"{comparison.split}_dataloader", "dataset", "border")
+    looked = "the epoch of some models was chosen on them"
+    if not comparison.selected:
+        looked = "no training and no choice of an epoch has looked at them"
+    return say(
+        "**Ours** is every figure that is not called the lab's: on the {images} of {split} "
+        "({looked}), without augmentation, in each photograph's own size, over the summed pixels "
+        "of all images{border}.",
+        images=numbers.quantity(len(comparison.sample_ids), "image"),
+        split=comparison.split,
+        looked=looked,
+        border=f"; {_BORDERS[border]}" if border in _BORDERS else "",
+    )
+
+
+def _figures(story: Story) -> list[Prose]:
+    return [
+        say(
+            "**IoU** of {name}: the pixels that prediction and truth share, divided by those in "
+            "either. **mIoU**, which the hypotheses speak of, is the mean of that of {classes}.",
+            name=story.object_class,
+            classes=join_words(story.comparison.classes),
+        ),
+        say("**Mean over images**: the IoU of each image, averaged; every image weighs alike."),
+        say("**Pixel accuracy**: the share of all pixels that are right."),
+    ]
+
+
+def _labs(story: Story) -> Prose:
+    sizes = sorted({ladder.batch_size for ladder in story.ladders.values()})
+    return say(
+        "The lab that this study goes back to scored otherwise: on its own training images, with "
+        "augmentation on, with the border as background, and as the mean of the IoU of each batch "
+        "(of {sizes} images). From ours to **the lab's** one thing is changed at a time. The IoU "
+        "of {name} in percent, and by how many points each step moves it; a dash is a step that "
+        "changes nothing for a model, such as augmentation where its training has none.",
+        sizes=join_words(sizes, "or"),
+        name=story.object_class,
+    )
+
+
+def _steps(story: Story) -> str:
+    rows = []
+    for name in ROW_IDS:
+        found = [ladder.step(name) for ladder in story.ladders.values()]
+        example = next((step for step in found if step is not None), None)
+        if example is None:
+            continue
+        cells = [
+            _moved(step, ladder) for step, ladder in zip(found, story.ladders.values(), strict=True)
+        ]
+        rows.append((step_words(example, story.ladders), *cells))
+    return table(("what changes", *story.ladders), rows)
+
+
+def _moved(step: Step | None, ladder: Ladder) -> str:
+    if step is None:
+        return numbers.NONE
+    value = numbers.fixed(step.figures["IoU"])
+    change = ladder.changes().get(step.id)
+    return value if change is None else f"{value} ({numbers.signed(change)})"
+
+
+def step_words(step: Step, ladders: Mapping[str, Ladder]) -> Prose:
+    """What a step changes, in words."""
+    sizes = join_words(sorted({ladder.batch_size for ladder in ladders.values()}), "or")
+    images = numbers.quantity(int(step.facts["images"]), "image")
+    words = {
+        OURS: bold("ours"),
+        "border": say("the border is background"),
+        "train_images": say(
+            "the {images} of {split} take the place of the held-out ones",
+            images=images,
+            split=step.facts["split"],
+        ),
+        "train_size": say("compared in the size that training resizes to"),
+        "augmented": say("training's augmentation is on"),
+        LABS: say("mean over batches of {sizes}: {name}", sizes=sizes, name=bold("the lab's")),
+    }
+    return words[step.id]
+
+
+def ladder_sentence(name: str, ladder: Ladder) -> Prose:
+    """What the lab's way makes of a model, and which of its choices does most."""
+    ours, labs = ladder.ours.figures["IoU"], ladder.labs.figures["IoU"]
+    moved = labs - ours
+    if not math.isfinite(moved):
+        return say("{name}: one of the two scores has no value.", name=bold(name))
+    word = "as much as ours"
+    if numbers.signed(moved) != numbers.fixed(0.0):
+        word = f"{numbers.fixed(abs(moved))} points {'more' if moved > 0 else 'less'} than ours"
+    changes = {key: value for key, value in ladder.changes().items() if math.isfinite(value)}
+    most = max(changes, key=lambda key: abs(changes[key]))
+    step = ladder.step(most)
+    return say(
+        "{name}: the lab's way gives {labs} %, {word} ({ours} %). The step that moves it most: "
+        "{step} ({change}).",
+        name=bold(name),
+        labs=numbers.fixed(labs),
+        word=word,
+        ours=numbers.fixed(ours),
+        step="" if step is None else step_words(step, {name: ladder}),
+        change=numbers.signed(changes[most]),
+    )
+
+
+def _side_by_side(story: Story) -> str:
+    rows: list[tuple[object, ...]] = []
+    for row in story.comparison.rows:
+        ladder = story.ladders.get(row.id)
+        if ladder is None:
+            continue
+        ours, labs = ladder.ours.figures, ladder.labs.figures
+        cells = [numbers.fixed(figures["IoU"]) for figures in (ours, labs)]
+        cells.append(numbers.signed(labs["IoU"] - ours["IoU"]))
+        for key in ("image_mean_IoU", "pixel_accuracy"):
+            cells += [numbers.fixed(figures[key]) for figures in (ours, labs)]
+        rows.append((row.id, *cells))
+    return table(
+        (
+            "model",
+            *("IoU %, ours", "IoU %, the lab's", "points"),
+            *("mean over images %, ours", "the lab's"),
+            *("pixel accuracy %, ours", "the lab's"),
+        ),
+        rows,
+    )
