@@ -40,6 +40,7 @@ class ClearMLStandIn(ClearMLMemory):
     def __init__(self) -> None:
         super().__init__()
         self.mode = "serve"
+        self.check_seconds = "60"
         self.die_after: int | None = None
         self.lose_answer = False
         self.port = 0
@@ -63,6 +64,8 @@ class ClearMLStandIn(ClearMLMemory):
             "CLEARML_CONFIG_FILE": str(home / "clearml.conf"),
             "HOME": str(home),
             "SEGLAB_TRACKING": "",
+            # A busy machine may take longer to start a process than a user would wait.
+            "SEGLAB_CLEARML_SECONDS": self.check_seconds,
         }
 
     def __enter__(self) -> ClearMLStandIn:

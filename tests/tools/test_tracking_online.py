@@ -139,7 +139,7 @@ def test_a_test_is_a_task_of_its_own(server: Any, tiny_config: Path, tmp_path: P
 def test_a_server_that_cannot_be_used_leaves_the_run_offline(
     server: Any, tiny_config: Path, tmp_path: Path, mode: str
 ) -> None:
-    server.mode = mode
+    server.mode, server.check_seconds = mode, "5"
     run, home = tmp_path / "run", tmp_path / "home"
     code, out, err = finish(start(server, home, *train_arguments(tiny_config, run, 1)))
     assert code == 0, err

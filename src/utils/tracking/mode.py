@@ -18,8 +18,10 @@ from seglab.utils.tracking.settings import child_environment, user_settings
 
 KINDS = ("off", "offline", "online")
 VARIABLE = "SEGLAB_TRACKING"
-#: How long the connection check may take, the start of its process included.
+#: How long the connection check may take, the start of its process included; the variable gives
+#: another limit.
 CHECK_SECONDS = 5.0
+SECONDS_VARIABLE = "SEGLAB_CLEARML_SECONDS"
 UPLOAD_COMMAND = "seglab upload-results-to-clearml --run"
 
 
@@ -91,19 +93,20 @@ def _is_set(value: str) -> bool:
 
 
 def check_connection(
-    environ: Mapping[str, str] = os.environ, seconds: float = CHECK_SECONDS
+    environ: Mapping[str, str] = os.environ, seconds: float | None = None
 ) -> tuple[str | None, str]:
     """Log in to the ClearML server that the settings name, in a process that is killed in time.
 
     Args:
         environ: The environment variables.
-        seconds: How long it may take.
+        seconds: How long it may take; None for SEGLAB_CLEARML_SECONDS, or 5.
 
     Returns:
         The server's address, None if it is not known, and what went wrong, empty if nothing did.
     """
     if not has_credentials(environ):
         return None, NO_CREDENTIALS
+    seconds = _limit(environ) if seconds is None else seconds
     try:
         with tempfile.TemporaryDirectory(prefix="seglab-probe-") as folder:
             done = subprocess.run(
@@ -122,6 +125,15 @@ def check_connection(
     except OSError as error:
         return None, f"the connection could not be checked: {error}"
     return said.get("server"), said.get("fault", "the connection check failed")
+
+
+def _limit(environ: Mapping[str, str]) -> float:
+    """The seconds that the variable gives; 5 where it gives none that make sense."""
+    try:
+        seconds = float(environ.get(SECONDS_VARIABLE, ""))
+    except ValueError:
+        return CHECK_SECONDS
+    return seconds if 0 < seconds < 3600 else CHECK_SECONDS
 
 
 def _read(output: bytes) -> dict[str, str]:

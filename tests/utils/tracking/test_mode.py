@@ -130,11 +130,27 @@ def test_a_server_that_fails(stand_in, clearml_environment) -> None:
 
 def test_a_server_that_never_answers(stand_in, clearml_environment) -> None:
     stand_in.mode = "hang"
+    del clearml_environment["SEGLAB_CLEARML_SECONDS"]
     began = time.monotonic()
     decided = decide_mode(None, clearml_environment)
-    assert time.monotonic() - began < 6
+    assert 5 <= time.monotonic() - began < 8
     assert decided.kind == "offline"
     assert decided.reason == f"{stand_in.url} did not answer within 5 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0.5", 0.5), ("", 5), ("soon", 5), ("nan", 5), ("-1", 5), ("inf", 5)]
+)
+def test_the_limit_can_be_set(text, seconds, monkeypatch, clearml_environment) -> None:
+    limits = []
+
+    def run(*args, timeout, **kwargs):
+        limits.append(timeout)
+        raise OSError
+
+    monkeypatch.setattr(subprocess, "run", run)
+    mode.check_connection({**clearml_environment, "SEGLAB_CLEARML_SECONDS": text})
+    assert limits == [seconds]
 
 
 def test_a_check_that_cannot_be_started(monkeypatch, clearml_environment) -> None:
