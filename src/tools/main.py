@@ -16,6 +16,7 @@ COMMANDS = {
         "seglab.tools.choose_threshold",
         "choose the threshold of a one-logit model on val",
     ),
+    "replay": ("seglab.tools.replay", "repeat a step whose loss was not finite"),
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
     "audit": ("seglab.tools.audit", "rank the train masks, the most suspicious first"),

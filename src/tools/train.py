@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--from-scratch", action="store_true", help="start from random weights, and say so"
     )
     weights.add_argument("--pretrained", metavar="FILE", help="weights of the backbone to use")
+    _add_step_arguments(parser)
     add_tracking_argument(parser)
     parser.add_argument(
         "--queue",
@@ -75,6 +76,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_preflight_argument(parser)
     return parser
+
+
+def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    """What happens to steps that cannot be taken as they are."""
+    parser.add_argument(
+        "--on-nan",
+        choices=("stop", "skip"),
+        help="what to do at a loss or gradient that is not finite: stop before the weights change "
+        "(default), or leave the step out; either way the step is kept for `seglab replay`",
+    )
+    parser.add_argument(
+        "--auto-batch",
+        action="store_true",
+        help="try what fits into memory: smaller batches, with accumulated gradients so that the "
+        "effective batch stays the same",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         launcher=args.launcher,
         from_scratch=args.from_scratch,
         pretrained=args.pretrained,
+        on_nan=args.on_nan,
         command=sys.argv if argv is None else ["seglab", "train", *argv],
     )
     config = load_config(args.config, args.cfg_options, args.data_root)
@@ -113,6 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_before_compute(config, ("train", "val"))
     work_dir = work_dir or choose_work_dir(config, options)
     apply_options(config, options, work_dir)
+    if args.auto_batch:
+        from seglab.mmseg_custom.engine.memory import fit_batch
+
+        print(fit_batch(config, select_device(args.device)), flush=True)
     return _train(config, options, work_dir, args.tracking)
 
 

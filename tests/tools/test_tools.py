@@ -21,19 +21,6 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `seglab COMMAND ARGUMENTS` in this process: exit code, output, errors."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
 def trained(run: Run, tiny_config: Path, tmp_path: Path) -> tuple[Path, str]:
     """A finished tiny run: its folder and what training printed."""
     work_dir = tmp_path / "run"

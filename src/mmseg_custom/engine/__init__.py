@@ -11,18 +11,20 @@ from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, ExactIterTrain
 from seglab.mmseg_custom.engine.optim import MixedPrecisionOptimWrapper
 from seglab.mmseg_custom.engine.runner import SeglabRunner
 from seglab.mmseg_custom.engine.schedulers import WarmupDecayLR
+from seglab.mmseg_custom.engine.step_guard import StepGuardHook
 from seglab.mmseg_custom.engine.tracking_backend import SeglabClearMLBackend
 
 __all__ = [
+    "CatchUpValidationHook",
     "ExactEpochTrainLoop",
     "ExactIterTrainLoop",
-    "SafeCheckpointHook",
-    "CatchUpValidationHook",
     "HistoryEarlyStoppingHook",
     "HistoryHook",
     "MixedPrecisionOptimWrapper",
     "ProgressHook",
+    "SafeCheckpointHook",
     "SeglabClearMLBackend",
     "SeglabRunner",
+    "StepGuardHook",
     "WarmupDecayLR",
 ]

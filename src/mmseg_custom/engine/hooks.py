@@ -103,6 +103,8 @@ class HistoryHook(Hook):
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Add one step's losses."""
+        if getattr(runner, "step_was_skipped", False):
+            return
         for key, value in (outputs or {}).items():
             self._sums[key] += _number(value)
         for owner, loss in self._losses.items():

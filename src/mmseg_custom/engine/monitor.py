@@ -24,7 +24,7 @@ from seglab.utils.test_utils import higher_is_better
 
 DEFAULT_MONITOR = "mDice"
 #: What `train` promises, whatever runtime a config brings.
-_PROMISED_HOOKS = ("HistoryHook", "ProgressHook", "CatchUpValidationHook")
+_PROMISED_HOOKS = ("HistoryHook", "ProgressHook", "CatchUpValidationHook", "StepGuardHook")
 _EARLY_STOPPING = ("HistoryEarlyStoppingHook", "EarlyStoppingHook")
 _WITH_RULE = ("ProgressHook", *_EARLY_STOPPING)
 _FOLLOWERS = ("CatchUpValidationHook", *_WITH_RULE)

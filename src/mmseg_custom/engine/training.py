@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from seglab.mmseg_custom.engine.memory import is_out_of_memory, out_of_memory
 from seglab.mmseg_custom.engine.monitor import (
     Monitor,
     best_checkpoint,
@@ -48,6 +49,8 @@ class TrainOptions:
         launcher: 'none', or mmengine's 'pytorch' / 'slurm' / 'mpi' for several processes.
         from_scratch: Start from random weights.
         pretrained: A file of pretrained backbone weights that replaces the config's.
+        on_nan: 'stop' or 'skip': what happens to a loss or gradient that is not finite; None for
+            the config's choice, which is to stop.
         command: The command line, for the record.
     """
 
@@ -58,6 +61,7 @@ class TrainOptions:
     launcher: str = "none"
     from_scratch: bool = False
     pretrained: str | None = None
+    on_nan: str | None = None
     command: Sequence[str] = ()
 
 
@@ -191,6 +195,9 @@ def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None
     config.randomness.seed = config.randomness.get("seed", 0) if seed is None else seed
     config.hypothesis_name = hypothesis_name(config)
     complete_hooks(config)
+    if options.on_nan:
+        guard = next(hook for hook in config.custom_hooks if hook["type"] == "StepGuardHook")
+        guard["on_nan"] = options.on_nan
     monitor = best_monitor(config).key
     if earlier.get("monitor", monitor) != monitor:
         raise UserError(
@@ -267,6 +274,8 @@ def train(
         if was_interrupted(error):
             status = "interrupted"
             raise KeyboardInterrupt from error
+        if is_out_of_memory(error):
+            raise out_of_memory(config) from error
         raise
     finally:
         history = read_history(work_dir)
