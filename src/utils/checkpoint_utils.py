@@ -120,7 +120,9 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str,
     from safetensors.torch import save
 
     # Tied weights would share memory, which the format has no room for.
-    data = save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()})
+    data = save(
+        {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()}
+    )
     digest = hashlib.sha256(data).hexdigest()
     write_json(facts_path(path), {**facts, "file": path.name, "bytes": len(data), "sha256": digest})
     write_checked_bytes(path, data)

@@ -14,14 +14,14 @@ from seglab.mmseg_custom.engine.schedulers import WarmupDecayLR
 from seglab.mmseg_custom.engine.tracking_backend import SeglabClearMLBackend
 
 __all__ = [
+    "CatchUpValidationHook",
     "ExactEpochTrainLoop",
     "ExactIterTrainLoop",
-    "SafeCheckpointHook",
-    "CatchUpValidationHook",
     "HistoryEarlyStoppingHook",
     "HistoryHook",
     "MixedPrecisionOptimWrapper",
     "ProgressHook",
+    "SafeCheckpointHook",
     "SeglabClearMLBackend",
     "SeglabRunner",
     "WarmupDecayLR",

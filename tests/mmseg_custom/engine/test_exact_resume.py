@@ -31,6 +31,8 @@ custom_hooks = [
 ]
 default_hooks = dict(checkpoint=dict(every_n_steps=1, max_keep_ckpts=-1))
 """
+#: What holds times: the logger's figures, the sums of an epoch that is under way.
+TIMES = {"message_hub", "epoch_under_way", "seconds"}
 BY_ITERATION = """
 _base_ = [{base!r}]
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=8, val_interval=3)
@@ -43,25 +45,22 @@ log_processor = dict(by_epoch=False)
 
 def run(config: Path, folder: Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
     loaded = load_config(config, overrides)
-    options = TrainOptions(
-        work_dir=folder, resume=resume, device="cpu", from_scratch=not resume
-    )
+    options = TrainOptions(work_dir=folder, resume=resume, device="cpu", from_scratch=not resume)
     apply_options(loaded, options, choose_work_dir(loaded, options))
     train(loaded, options, folder)
     return folder
 
 
 def differences(first: Any, second: Any, where: str = "") -> list[str]:
-    """Where two states differ; the log's times are left out."""
+    """Where two states differ; times are left out."""
     if isinstance(first, torch.Tensor):
         return [] if torch.equal(first, second) else [where]
     if isinstance(first, dict):
-        keys = (first.keys() | second.keys()) - {"message_hub", "epoch_under_way"}
+        keys = (first.keys() | second.keys()) - TIMES
         found = [f"{where}.{key}" for key in keys if (key in first) != (key in second)]
-        shared = [key for key in keys if key in first and key in second]
-        return found + [
-            each for key in shared for each in differences(first[key], second[key], f"{where}.{key}")
-        ]
+        for key in keys & first.keys() & second.keys():
+            found += differences(first[key], second[key], f"{where}.{key}")
+        return found
     if isinstance(first, list | tuple):
         pairs = enumerate(zip(first, second, strict=True))
         return [each for i, pair in pairs for each in differences(*pair, f"{where}[{i}]")]
@@ -96,9 +95,7 @@ def assert_equal_ends(expected: Path, given: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config_text: str
-) -> tuple[Path, Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_config_text: str) -> tuple[Path, Path]:
     """A config with everything that has a state, and a run of it that nobody disturbed."""
     folder = tmp_path_factory.mktemp("exact")
     (folder / "tiny.py").write_text(tiny_config_text)
