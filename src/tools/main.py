@@ -18,6 +18,7 @@ COMMANDS = {
     ),
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
+    "show-config": ("seglab.tools.show_config", "print a resolved config; nothing is built"),
     "audit": ("seglab.tools.audit", "rank the train masks, the most suspicious first"),
     "curate": ("seglab.data.curate", "look through the masks in FiftyOne and tag the bad ones"),
     "clean-bad-masks": ("seglab.data.clean_bad_masks", "repair listed masks; accept or reject"),
