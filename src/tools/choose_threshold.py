@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     output = args.output or args.checkpoint.parent / "threshold.json"
     require_writable(output.parent, "--output")
-    choice = choose_threshold(config, args.checkpoint, args.device).to_dict()
+    trust = args.trust_checkpoint
+    choice = choose_threshold(config, args.checkpoint, args.device, trust).to_dict()
     write_json(output, {"checkpoint": args.checkpoint.name, "split": "val", **choice})
     _summarise(choice, args, output)
     return 0

@@ -108,6 +108,7 @@ def predict_images(
     device: str = "auto",
     native_size: bool = False,
     overwrite: bool = False,
+    trust: bool = False,
 ) -> int:
     """Segment images and write `masks/NAME.png` and `overlays/NAME.png`.
 
@@ -119,6 +120,7 @@ def predict_images(
         device: 'auto', 'cpu' or 'cuda'.
         native_size: Do not scale images to the size of training.
         overwrite: Replace results that exist.
+        trust: Unpickle a checkpoint that holds more than weights.
 
     Returns:
         The number of images.
@@ -130,7 +132,7 @@ def predict_images(
     targets = [output_dir / kind / f"{name}.png" for name in images.values() for kind in kinds]
     _check_free(targets, overwrite)
     _check_readable(list(images))
-    model = load_model(config, checkpoint, select_device(device))
+    model = load_model(config, checkpoint, select_device(device), trust)
     require_writable(output_dir, "--output-dir")
     segment = ImageSegmenter(model, None if native_size else _trained_size(config))
     metainfo = dataset_metainfo(config)
