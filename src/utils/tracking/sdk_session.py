@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
 from seglab.utils.errors import UserError
+from seglab.utils.paths import name_fault
 from seglab.utils.zip_files import bomb_fault
 
 TASK_FILE = "task.json"
@@ -105,9 +106,8 @@ class ZipSource:
 
     def _check(self, member: zipfile.ZipInfo) -> None:
         name = member.filename
-        path = PurePosixPath(name.replace("\\", "/"))
         fault = ""
-        if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+        if name_fault(name) or name[1:2] == ":":
             fault = "leads out of the session"
         elif stat.S_ISLNK(member.external_attr >> 16):
             fault = "is a link"
