@@ -27,6 +27,10 @@ COMMANDS = {
     "compare": ("seglab.tools.compare", "which hypothesis won, by how much, could it be chance"),
     "report": ("seglab.tools.report", "write the report from run folders"),
     "lab-report": ("seglab.tools.lab_report", "write the report of the study on Oxford-IIIT Pet"),
+    "convert-checkpoint": (
+        "seglab.tools.convert_checkpoint",
+        "make weights to share (safetensors) of a .pth",
+    ),
     "export-run": ("seglab.tools.export_run", "copy a run's light form, for committing"),
     "upload-results-to-clearml": (
         "seglab.tools.upload_results_to_clearml",
