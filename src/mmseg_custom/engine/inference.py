@@ -15,7 +15,6 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
-from PIL import Image
 from torch import nn
 
 import seglab.mmseg_custom as _registered  # noqa: F401
@@ -23,6 +22,7 @@ from seglab.mmseg_custom.engine.console import quiet_console
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
 from seglab.utils.config_utils import building, class_names, take_pretrained
 from seglab.utils.errors import UserError
+from seglab.utils.image_limits import open_image
 
 LabelArray = npt.NDArray[np.uint8]
 
@@ -133,5 +133,5 @@ class ImageSegmenter:
         """Whether an image is to be scaled: a hair-thin one would be left without pixels."""
         if self.image_size is None:
             return False
-        with Image.open(path) as image:
+        with open_image(Path(path)) as image:
             return max(image.size) < min(image.size) * min(self.image_size)

@@ -14,6 +14,7 @@ from seglab.mmseg_custom.engine.inference import ImageSegmenter, LabelArray, loa
 from seglab.mmseg_custom.engine.training import select_device
 from seglab.utils.config_utils import dataset_metainfo
 from seglab.utils.errors import UserError
+from seglab.utils.image_limits import open_image
 from seglab.utils.io_utils import atomic_path, require_writable
 from seglab.utils.paths import IMAGE_SUFFIXES, output_path
 from seglab.utils.visualization_utils import class_colors, overlay_mask
@@ -68,14 +69,16 @@ def _check_readable(images: Sequence[Path]) -> None:
     faults = []
     for path in tqdm(images, desc="checking", unit="image", delay=1, leave=False):
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 image.load()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UserError as error:
+            faults.append(error.message)
+        except Exception as error:  # Pillow's decoders raise almost anything on damaged files
             faults.append(f"{path} ({error})")
     if faults:
         raise UserError(
             f"{len(faults)} of {len(images)} images cannot be read:\n    " + "\n    ".join(faults),
-            "mend or remove them",
+            "mend, shrink or remove them",
         )
 
 
