@@ -22,22 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from yapf.yapflib import yapf_api
+from resuming import differences, ended, make_starts_quick, run
 
-from seglab.mmseg_custom.engine.history import read_history
-from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, choose_work_dir, train
-from seglab.utils.checkpoint_utils import load_checkpoint_file
-from seglab.utils.config_utils import load_config
-from seglab.utils.io_utils import sha256_file
-from seglab.utils.resume_files import newest_valid, resume_files
-
-
-def train_once(config: Path, folder: Path, resume: bool) -> None:
-    """Train, or go on training, in this process."""
-    loaded = load_config(config)
-    options = TrainOptions(work_dir=folder, resume=resume, device="cpu", from_scratch=not resume)
-    apply_options(loaded, options, choose_work_dir(loaded, options))
-    train(loaded, options, folder)
+from seglab.utils.resume_files import newest_valid
 
 
 def die_while_writing(call: int, before: bool) -> None:
@@ -72,33 +59,9 @@ def child(config: Path, folder: Path, resume: bool, die_at: tuple[int, bool] | N
     with contextlib.suppress(SystemExit):
         if die_at is not None:
             die_while_writing(*die_at)
-        train_once(config, folder, resume)
+        run(config, folder, resume=resume)
         code = 0
     os._exit(code)
-
-
-def ended(folder: Path) -> dict[str, Any]:
-    """What has to be equal: the last state, the best weights and the history."""
-    state = load_checkpoint_file(resume_files(folder)[0])
-    history = [
-        {key: value for key, value in record.items() if key != "seconds"}
-        for record in read_history(folder)
-    ]
-    best = {path.name: sha256_file(path) for path in folder.glob("best_*.safetensors")}
-    return {"state": state, "history": history, "best": best}
-
-
-def same(first: Any, second: Any) -> bool:
-    """Whether two states are equal, bit for bit; times apart."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        times = {"message_hub", "epoch_under_way", "seconds"}
-        keys = first.keys() - times
-        return keys == second.keys() - times and all(same(first[k], second[k]) for k in keys)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(same, first, second))
-    return bool(first == second)
 
 
 def interrupted_run(
@@ -136,16 +99,10 @@ def interrupted_run(
             raise SystemExit(f"a training failed; see {folder.parent / 'log.txt'}")
 
 
-def make_starts_quick() -> None:
-    """Leave out what takes most of a start and decides nothing: the layout of `config.py`."""
-    torch.set_num_threads(1)
-    yapf_api.FormatCode = lambda text, **_: (text, True)
-
-
 def duration(config: Path, folder: Path, expected: dict[str, Any]) -> float:
     """How long a child trains when nobody disturbs it."""
     began = time.monotonic()
-    if os.waitpid(child(config, folder, False, None), 0)[1] or not same(expected, ended(folder)):
+    if os.waitpid(child(config, folder, False, None), 0)[1] or differences(expected, ended(folder)):
         raise SystemExit(f"two undisturbed trainings differ; see {folder.parent / 'log.txt'}")
     return time.monotonic() - began
 
@@ -159,9 +116,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
     make_starts_quick()
     with (args.folder / "log.txt").open("w") as log, contextlib.redirect_stdout(log):
-        train_once(args.config, args.folder / "undisturbed", resume=False)
+        run(args.config, args.folder / "undisturbed")
     gc.collect()
     gc.freeze()  # children need not look through what is here already
     expected = ended(args.folder / "undisturbed")
@@ -173,7 +131,7 @@ def main() -> int:
             folder = Path(place) / "run"
             interrupted_run(args.config, folder, seconds, random_, counts)
             counts["runs"] += 1
-            counts["equal ends"] += same(expected, ended(folder))
+            counts["equal ends"] += not differences(expected, ended(folder))
     print(json.dumps({"kills": sum(counts[kind] for kind in kinds), **counts}))
     return int(counts["runs"] != counts["equal ends"])
 

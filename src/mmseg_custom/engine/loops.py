@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from mmengine.dist import broadcast, get_world_size
+from mmengine.hooks import EMAHook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import LOOPS
@@ -96,8 +97,11 @@ def validation_is_due(runner: Any) -> bool:
 
 def _share_buffers(runner: Any) -> None:
     """Give every process the first one's running means, which are those that are kept."""
-    if get_world_size() > 1:
-        for buffer in runner.bare_model.buffers():
+    if get_world_size() == 1:
+        return
+    averaged = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+    for model in (runner.bare_model, *averaged):
+        for buffer in model.buffers():
             broadcast(buffer, 0)
 
 
