@@ -170,6 +170,9 @@ class HistoryEarlyStoppingHook(EarlyStoppingHook):
     yet) is one without improvement; mmengine would stop at once.
     """
 
+    # Remembers before `CatchUpValidationHook` adds to it, however a config orders the two.
+    priority = "LOW"
+
     def before_train(self, runner: Any) -> None:
         """Replay the monitored metric of the epochs before the point of resuming."""
         for record in earlier_records(runner):
@@ -256,6 +259,7 @@ class ProgressHook(Hook):
         self._validations = len(earlier)
         for record in earlier:
             self._note(record.get(self.monitor), record["epoch"])
+            self._loss = record.get("loss") or self._loss
         self._bar = tqdm(
             total=runner.max_iters,
             initial=runner.iter,

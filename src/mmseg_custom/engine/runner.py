@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from seglab.mmseg_custom.datasets.seeded import seeded_loader
 from seglab.mmseg_custom.engine.checkpointing import SafeCheckpointHook
 from seglab.mmseg_custom.engine.console import quiet_console
+from seglab.mmseg_custom.engine.full_disk import FullDisk
 from seglab.mmseg_custom.engine.history import rewind_history
 from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, exact_loop
 from seglab.mmseg_custom.engine.stopping import StopHook, StopRequest
@@ -63,6 +64,9 @@ class SeglabRunner(Runner):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        full_disk = FullDisk()
+        full_disk.guard_log(self.logger)
+        full_disk.guard_figures(self.visualizer)
         #: Whether the run was asked to stop.
         self.stop_request = StopRequest()
         self.register_hook(StopHook())
