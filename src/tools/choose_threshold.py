@@ -18,7 +18,7 @@ from seglab.tools.common import (
 from seglab.utils.script import new_parser
 
 EXAMPLES = """\
-  python src/tools/choose_threshold.py --config RUN/config.py \\
+  python src/tools/choose_threshold.py --config RUN/config.json \\
       --checkpoint RUN/best_val_mDice_epoch_12.safetensors
 """
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from seglab.mmseg_custom.engine.testing import TestResult
 
 EXAMPLES = """\
-  python src/tools/test.py --config RUN/config.py \\
+  python src/tools/test.py --config RUN/config.json \\
       --checkpoint RUN/best_val_mDice_epoch_12.safetensors --split test
   seglab test --config configs/lite_fpn_effnetlite2_256x256.py --checkpoint K --split val \\
       --output-dir reports/lite_val --pictures 10 --rank-by Dice/dog
-  seglab test --config RUN/config.py --checkpoint K --split test --reproduce-lab
+  seglab test --config RUN/config.json --checkpoint K --split test --reproduce-lab
 """
 
 

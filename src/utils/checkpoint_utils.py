@@ -239,5 +239,5 @@ def load_weights_into(model: nn.Module, checkpoint: Mapping[str, Any], path: str
     ]
     raise UserError(
         f"checkpoint {path} does not belong to this model: " + "; ".join(lines),
-        "use the config the checkpoint was trained with (it lies beside it as config.py)",
+        "use the config the checkpoint was trained with (it lies beside it as config.json)",
     )

@@ -154,7 +154,8 @@ def _labels(
     file: Path, categories: Sequence[Mapping[str, Any]], classes: Sequence[str], faults: list[str]
 ) -> dict[str, int]:
     """Category id, as text, -> label."""
-    names = {each.get("name"): each.get("id") for each in categories}
+    named = [each for each in categories if isinstance(each.get("name"), str)]
+    names = {each["name"]: each.get("id") for each in named}
     for name in classes:
         if not isinstance(names.get(name), int):
             faults.append(f"{file}: it has no category {name!r}")

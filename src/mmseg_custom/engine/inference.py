@@ -50,7 +50,7 @@ def load_model(
         raise UserError(
             f"checkpoint {checkpoint} was trained for the classes {', '.join(trained)}; the "
             f"config declares {', '.join(class_names(config))}",
-            "use the config the checkpoint was trained with (config.py beside it)",
+            "use the config the checkpoint was trained with (config.json beside it)",
         )
     model = build_model(config)
     load_weights_into(model, content, checkpoint)
