@@ -46,10 +46,18 @@ def make_starts_quick() -> None:
     yapf_api.FormatCode = lambda text, **_: (text, True)
 
 
-def run(config: Path, folder: Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
+def run(
+    config: Path,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    launcher: str = "none",
+) -> Path:
     """Train, or go on training; returns the folder."""
     loaded = load_config(config, overrides)
-    options = TrainOptions(work_dir=folder, resume=resume, device="cpu", from_scratch=not resume)
+    options = TrainOptions(
+        work_dir=folder, resume=resume, device="cpu", from_scratch=not resume, launcher=launcher
+    )
     apply_options(loaded, options, choose_work_dir(loaded, options))
     train(loaded, options, folder)
     return folder

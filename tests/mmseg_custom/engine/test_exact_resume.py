@@ -1,6 +1,7 @@
 """A run that was stopped and resumed equals one that was not, bit for bit."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -171,3 +172,25 @@ def test_fifty_kills(tiny_config: Path, tmp_path: Path, project_root: Path) -> N
     assert counts["kills"] >= 50
     assert counts["kills while writing"] and counts["kills at a random time"]
     assert counts["equal ends"] == counts["runs"]
+
+
+def test_two_processes_stop_and_go_on_together(
+    tiny_config: Path, tmp_path: Path, project_root: Path
+) -> None:
+    config = tmp_path / "everything.py"
+    text = EVERYTHING.format(base=str(tiny_config))
+    text = text.replace("momentum=0.5", "momentum=0.5, update_buffers=True")
+    config.write_text(text + "train_dataloader = dict(batch_size=2)\n")
+    done = subprocess.run(
+        [sys.executable, project_root / "tests" / "two_processes.py", config, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "codes": [[0, 0], [143, 143], [0, 0]],
+        "kept": "epoch_1_step_2.pth",
+        "different": [],
+    }
