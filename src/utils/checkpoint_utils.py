@@ -125,7 +125,7 @@ def _load_trusting(path: Path, map_location: str) -> Any:
         flush=True,
     )
     try:
-        return torch.load(path, map_location=map_location, weights_only=False)
+        return torch.load(path, map_location=map_location, weights_only=False)  # nosec B614
     except Exception as error:  # it runs what it carries, which raises anything
         raise _unreadable(path, error) from error
 
