@@ -104,7 +104,7 @@ class SafeCheckpointHook(Hook):
     def save_state(self, runner: Any, place: Place) -> bool:
         """Keep the state at a place; returns whether it is kept."""
         content = runner.resume_state(place)
-        return self._write_state(runner, place, content)
+        return bool(self._write_state(runner, place, content))
 
     @master_only
     def _write_state(self, runner: Any, place: Place, content: dict[str, Any]) -> bool:

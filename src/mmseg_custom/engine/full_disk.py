@@ -25,7 +25,7 @@ class FullDisk:
         """Guard the log files of a logger."""
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):
-                handler.handleError = self._handler_of(handler)  # type: ignore[method-assign]
+                setattr(handler, "handleError", self._handler_of(handler))  # noqa: B010 - mypy
 
     def guard_figures(self, visualizer: Visualizer) -> None:
         """Guard the files of figures that a visualizer writes."""

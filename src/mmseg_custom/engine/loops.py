@@ -85,7 +85,7 @@ class ExactValLoop(ValLoop):
 def validation_is_due(runner: Any) -> bool:
     """Whether a run validates at the place where it is, before any further step."""
     loop = runner.train_loop
-    if runner.val_loop is None or getattr(loop, "steps_done", 0):
+    if runner.val_loop is None or (hasattr(loop, "steps_done") and loop.steps_done):
         return False
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
     done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)

@@ -73,8 +73,9 @@ class SeglabRunner(Runner):
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build a loop that can start at any step, over samples that carry their own seeds."""
-        if isinstance(self._train_dataloader, dict):
-            self._train_dataloader = seeded_loader(self._train_dataloader)
+        loader: Any = self._train_dataloader  # type: ignore[has-type]
+        if isinstance(loader, dict):
+            self._train_dataloader = seeded_loader(loader)
         if isinstance(loop, dict):
             loop = exact_loop(loop)
         return super().build_train_loop(loop)
@@ -188,9 +189,10 @@ class SeglabRunner(Runner):
 
     def deployed_weights(self) -> dict[str, Tensor]:
         """The weights that validation scores: the averaged ones where there are such."""
-        content = {"state_dict": weights_to_cpu(self.bare_model.state_dict())}
+        content: dict[str, Any] = {"state_dict": weights_to_cpu(self.bare_model.state_dict())}
         self.call_hook("before_save_checkpoint", checkpoint=content)
-        return content["state_dict"]
+        weights: dict[str, Tensor] = content["state_dict"]
+        return weights
 
 
 def _own(states: Sequence[Any]) -> Any:
