@@ -134,7 +134,7 @@ def _refusal(path: Path, error: Exception) -> UserError:
     # torch's message advises to load unsafely; the cause stands in one of its lines.
     lines = [line.strip() for line in str(error).splitlines() if "WeightsUnpickler" in line]
     reason = (lines or [*str(error).splitlines(), ""])[0].split(" Please use")[0]
-    reason = reason.removeprefix("WeightsUnpickler error: ")
+    reason = reason.rpartition("WeightsUnpickler error: ")[2]
     return UserError(
         f"checkpoint {path} was refused: it is damaged or holds objects other than weights "
         f"({reason})",
