@@ -33,11 +33,12 @@ test: lint $(VENV)/.curation  ## Check the style and run every test but the slow
 test-slow: $(VENV)/.dev  ## Train on the real images (README lists these).
 	$(BIN)/python -m pytest -m slow -s
 
-lint: $(VENV)/.dev  ## ruff and mypy.
+lint: $(VENV)/.dev  ## ruff, mypy and bandit.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p build/typing && ln -sfn ../../src build/typing/seglab
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r src
 
 curation: $(VENV)/.curation  ## Add the optional extras: YOLOv8, SAM 2.1, FiftyOne.
 

@@ -9,6 +9,7 @@ after that. Prints one line of JSON with what happened.
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import random
@@ -21,23 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from resuming import differences, ended, make_starts_quick, run
 
-from seglab.mmseg_custom.engine.history import read_history
-from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, choose_work_dir, train
-from seglab.utils.checkpoint_utils import load_checkpoint_file
-from seglab.utils.config_utils import load_config
-from seglab.utils.io_utils import sha256_file
-from seglab.utils.resume_files import newest_valid, resume_files
-
-
-def train_once(config: Path, folder: Path, resume: bool) -> None:
-    """Train, or go on training, in this process."""
-    loaded = load_config(config)
-    options = TrainOptions(
-        work_dir=folder, resume=resume, device="cpu", from_scratch=not resume
-    )
-    apply_options(loaded, options, choose_work_dir(loaded, options))
-    train(loaded, options, folder)
+from seglab.utils.resume_files import newest_valid
 
 
 def die_while_writing(call: int, before: bool) -> None:
@@ -72,33 +59,9 @@ def child(config: Path, folder: Path, resume: bool, die_at: tuple[int, bool] | N
     with contextlib.suppress(SystemExit):
         if die_at is not None:
             die_while_writing(*die_at)
-        train_once(config, folder, resume)
+        run(config, folder, resume=resume)
         code = 0
     os._exit(code)
-
-
-def ended(folder: Path) -> dict[str, Any]:
-    """What has to be equal: the last state, the best weights and the history."""
-    state = load_checkpoint_file(resume_files(folder)[0])
-    history = [
-        {key: value for key, value in record.items() if key != "seconds"}
-        for record in read_history(folder)
-    ]
-    best = {path.name: sha256_file(path) for path in folder.glob("best_*.safetensors")}
-    return {"state": state, "history": history, "best": best}
-
-
-def same(first: Any, second: Any) -> bool:
-    """Whether two states are equal, bit for bit; times apart."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        ignored = {"message_hub", "epoch_under_way"}
-        keys = first.keys() - ignored
-        return keys == second.keys() - ignored and all(same(first[k], second[k]) for k in keys)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(same, first, second))
-    return bool(first == second)
 
 
 def interrupted_run(
@@ -136,6 +99,14 @@ def interrupted_run(
             raise SystemExit(f"a training failed; see {folder.parent / 'log.txt'}")
 
 
+def duration(config: Path, folder: Path, expected: dict[str, Any]) -> float:
+    """How long a child trains when nobody disturbs it."""
+    began = time.monotonic()
+    if os.waitpid(child(config, folder, False, None), 0)[1] or differences(expected, ended(folder)):
+        raise SystemExit(f"two undisturbed trainings differ; see {folder.parent / 'log.txt'}")
+    return time.monotonic() - began
+
+
 def main() -> int:
     """Run the experiment; returns 1 if any run ended otherwise than the undisturbed one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,14 +115,15 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    torch.set_num_threads(1)
     args.folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    pid = child(args.config, args.folder / "undisturbed", False, None)
-    if os.waitpid(pid, 0)[1]:
-        raise SystemExit(f"the undisturbed training failed; see {args.folder / 'log.txt'}")
-    seconds = time.monotonic() - began
+    torch.set_num_threads(1)
+    make_starts_quick()
+    with (args.folder / "log.txt").open("w") as log, contextlib.redirect_stdout(log):
+        run(args.config, args.folder / "undisturbed")
+    gc.collect()
+    gc.freeze()  # children need not look through what is here already
     expected = ended(args.folder / "undisturbed")
+    seconds = duration(args.config, args.folder / "timed", expected)
     random_, counts = random.Random(args.seed), Counter[str]()
     kinds = ("kills while writing", "kills at a random time")
     while sum(counts[kind] for kind in kinds) < args.kills:
@@ -159,7 +131,7 @@ def main() -> int:
             folder = Path(place) / "run"
             interrupted_run(args.config, folder, seconds, random_, counts)
             counts["runs"] += 1
-            counts["equal ends"] += same(expected, ended(folder))
+            counts["equal ends"] += not differences(expected, ended(folder))
     print(json.dumps({"kills": sum(counts[kind] for kind in kinds), **counts}))
     return int(counts["runs"] != counts["equal ends"])
 

@@ -40,7 +40,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 SCRIPTS = ["train", "test", "predict", "check", "compare", "report", "export-run", "demo", "audit"]
 SCRIPTS += ["repair-gain", "runs", "upload-results-to-clearml", "choose-threshold", "lab-report"]
-SCRIPTS += ["replay"]
+SCRIPTS += ["show-config", "convert-checkpoint", "replay"]
 
 
 def test_scripts_are_the_tools(project_root: Path) -> None:

@@ -39,7 +39,7 @@ custom_hooks = [
     dict(type="CatchUpValidationHook"),
 ]
 
-# The worker count belongs to the seed: other workers draw other augmentations.
+# Every sample has a seed of its own: the worker count changes nothing.
 randomness = dict(seed=0, deterministic=False)
 load_from = None
 resume = False

@@ -19,7 +19,6 @@ from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import Hypothesis
 from seglab.utils.image_results import ImageResults, load_results, published_metrics
 from seglab.utils.result_files import (
-    CONFIG_FILE,
     CONFIG_JSON,
     METRICS_FILE,
     PROVENANCE_FILE,
@@ -207,11 +206,10 @@ def _tested(folder: Path, split: str, faults: list[UserError]) -> bool:
 
 def test_command(folder: Path, split: str) -> str:
     """The command line that scores a run's best checkpoint on a split."""
-    kept = [p for p in folder.glob("best_*") if p.suffix in (".pth", SAFETENSORS_SUFFIX)]
+    kept = [p for p in folder.glob("best_*") if p.suffix in (".pth", ".safetensors")]
     checkpoints = sorted(kept, key=lambda path: path.stat().st_mtime)
-    resolved = folder / (CONFIG_FILE if (folder / CONFIG_FILE).is_file() else CONFIG_JSON)
     checkpoint = str(checkpoints[-1]) if checkpoints else "CHECKPOINT.pth"
-    command = ["seglab", "test", "--config", str(resolved), "--checkpoint", checkpoint]
+    command = ["seglab", "test", "--config", str(folder / CONFIG_JSON), "--checkpoint", checkpoint]
     return shlex.join([*command, "--split", split])
 
 

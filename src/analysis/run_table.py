@@ -122,7 +122,7 @@ def _remarks(rows: Sequence[RunRow], experiments: Path) -> list[str]:
         if row.status == "silent":
             remarks.append(
                 f"{name}: it says that it is running, but has written nothing for long; if its "
-                f"process is gone: seglab train --config {row.folder / 'config.py'} "
+                f"process is gone: seglab train --config {row.folder / 'config.json'} "
                 f"--work-dir {row.folder} --resume"
             )
     return remarks

@@ -18,7 +18,7 @@ from seglab.tools.common import (
 from seglab.utils.script import new_parser
 
 EXAMPLES = """\
-  python src/tools/choose_threshold.py --config RUN/config.py \\
+  python src/tools/choose_threshold.py --config RUN/config.json \\
       --checkpoint RUN/best_val_mDice_epoch_12.safetensors
 """
 
@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     output = args.output or args.checkpoint.parent / "threshold.json"
     require_writable(output.parent, "--output")
-    choice = choose_threshold(config, args.checkpoint, args.device).to_dict()
+    trust = args.trust_checkpoint
+    choice = choose_threshold(config, args.checkpoint, args.device, trust).to_dict()
     write_json(output, {"checkpoint": args.checkpoint.name, "split": "val", **choice})
     _summarise(choice, args, output)
     return 0

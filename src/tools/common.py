@@ -39,13 +39,19 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
-    """`--checkpoint`."""
+    """`--checkpoint`, `--trust-checkpoint`."""
     parser.add_argument(
         "--checkpoint",
         required=True,
         type=Path,
         metavar="FILE",
         help="the weights, .pth or .safetensors",
+    )
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="DANGEROUS: unpickle a .pth that holds more than weights. It runs whatever code is in "
+        "it: only for a file of whose maker you would run a program",
     )
 
 

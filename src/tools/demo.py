@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seglab.tools.common import tool_command
 from seglab.utils.paths import PROJECT_ROOT
-from seglab.utils.result_files import CONFIG_FILE
+from seglab.utils.result_files import CONFIG_JSON
 from seglab.utils.script import new_parser
 
 CONFIG = "configs/toy_fpn_effnetlite0_128x128.py"
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tested = ["--config", CONFIG, "--checkpoint", str(checkpoint), "--split", "test", *data]
     if code := test.main(tested):
         return code
-    command = tool_command("predict", "--config", run / CONFIG_FILE, "--checkpoint", checkpoint)
+    command = tool_command("predict", "--config", run / CONFIG_JSON, "--checkpoint", checkpoint)
     print(
         f"\nlook at:\n"
         f"  {args.data_root / 'contact_sheet.png'}   the data\n"

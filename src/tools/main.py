@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": ("seglab.tools.replay", "repeat a step whose loss was not finite"),
     "predict": ("seglab.tools.predict", "segment any images with a checkpoint"),
     "check": ("seglab.tools.check", "check a config and its data before any compute"),
+    "show-config": ("seglab.tools.show_config", "print a resolved config; nothing is built"),
     "audit": ("seglab.tools.audit", "rank the train masks, the most suspicious first"),
     "curate": ("seglab.data.curate", "look through the masks in FiftyOne and tag the bad ones"),
     "clean-bad-masks": ("seglab.data.clean_bad_masks", "repair listed masks; accept or reject"),
@@ -27,6 +28,10 @@ COMMANDS = {
     "compare": ("seglab.tools.compare", "which hypothesis won, by how much, could it be chance"),
     "report": ("seglab.tools.report", "write the report from run folders"),
     "lab-report": ("seglab.tools.lab_report", "write the report of the study on Oxford-IIIT Pet"),
+    "convert-checkpoint": (
+        "seglab.tools.convert_checkpoint",
+        "make weights to share (safetensors) of a .pth",
+    ),
     "export-run": ("seglab.tools.export_run", "copy a run's light form, for committing"),
     "upload-results-to-clearml": (
         "seglab.tools.upload_results_to_clearml",

@@ -14,8 +14,9 @@ from seglab.tools.common import (
 from seglab.utils.script import new_parser
 
 EXAMPLES = """\
-  python src/tools/predict.py --config RUN/config.py --checkpoint RUN/best_val_mDice_epoch_12.safetensors \\
-      --input photos/ cat.jpg --output-dir predictions
+  python src/tools/predict.py --config RUN/config.json \\
+      --checkpoint RUN/best_val_mDice_epoch_12.safetensors --input photos/ cat.jpg \\
+      --output-dir predictions
 """
 
 
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=args.device,
         native_size=args.native_size,
         overwrite=args.overwrite,
+        trust=args.trust_checkpoint,
     )
     print(
         f"{count} masks in {args.output_dir / 'masks'}, overlays in {args.output_dir / 'overlays'}"

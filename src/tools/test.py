@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from seglab.mmseg_custom.engine.testing import TestResult
 
 EXAMPLES = """\
-  python src/tools/test.py --config RUN/config.py --checkpoint RUN/best_val_mDice_epoch_12.safetensors \\
-      --split test
+  python src/tools/test.py --config RUN/config.json \\
+      --checkpoint RUN/best_val_mDice_epoch_12.safetensors --split test
   seglab test --config configs/lite_fpn_effnetlite2_256x256.py --checkpoint K --split val \\
       --output-dir reports/lite_val --pictures 10 --rank-by Dice/dog
-  seglab test --config RUN/config.py --checkpoint K --split test --reproduce-lab
+  seglab test --config RUN/config.json --checkpoint K --split test --reproduce-lab
 """
 
 
@@ -118,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         overwrite=args.overwrite,
         command=sys.argv if argv is None else ["seglab", "test", *argv],
         reproduce_lab=args.reproduce_lab,
+        trust_checkpoint=args.trust_checkpoint,
     )
     folder = args.output_dir or default_output_dir(args.checkpoint, args.split)
     mode = announce_mode(args.tracking, folder)

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         select_device,
     )
     from seglab.utils.config_utils import load_config
-    from seglab.utils.result_files import CONFIG_FILE
+    from seglab.utils.result_files import CONFIG_JSON
 
     options = TrainOptions(
         work_dir=args.work_dir,
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     select_device(args.device)
     work_dir = choose_work_dir(config, options) if args.resume else None
     if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
-        config = load_config(work_dir / CONFIG_FILE, args.cfg_options, args.data_root)
+        config = load_config(work_dir / CONFIG_JSON, args.cfg_options, args.data_root)
     # Of several processes one checks and reports.
     if process_rank(args.launcher) == 0 and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))
@@ -186,14 +186,14 @@ def _start(config: Config, resume: bool) -> str:
 
 def _interrupted(work_dir: Path, error: KeyboardInterrupt) -> int:
     from seglab.mmseg_custom.engine.record import read_record
-    from seglab.utils.result_files import CONFIG_FILE, LAST_CHECKPOINT
+    from seglab.utils.result_files import CONFIG_JSON, LAST_CHECKPOINT
     from seglab.utils.script import INTERRUPTED
 
     if read_record(work_dir).get("status") == "finished":
         note = f"the training was finished; everything is in {work_dir}"
     elif (work_dir / LAST_CHECKPOINT).is_file():
         again = tool_command(
-            "train", "--config", work_dir / CONFIG_FILE, "--work-dir", work_dir, "--resume"
+            "train", "--config", work_dir / CONFIG_JSON, "--work-dir", work_dir, "--resume"
         )
         note = f"what was done is kept in {work_dir}; go on with\n  {again}"
     else:
@@ -207,7 +207,7 @@ def _summarise(config: Config, result: TrainResult) -> None:
     from seglab.mmseg_custom.engine.history import read_history
     from seglab.utils.config_utils import dataset_metainfo
     from seglab.utils.pretty_printer import print_key_values, print_metrics
-    from seglab.utils.result_files import CONFIG_FILE, CURVES_FILE
+    from seglab.utils.result_files import CONFIG_JSON, CURVES_FILE
     from seglab.utils.visualization_utils import plot_training_curves
 
     metainfo = dataset_metainfo(config)
@@ -232,7 +232,7 @@ def _summarise(config: Config, result: TrainResult) -> None:
         },
     )
     following = tool_command(
-        *("test", "--config", result.work_dir / CONFIG_FILE),
+        *("test", "--config", result.work_dir / CONFIG_JSON),
         *("--checkpoint", result.best_checkpoint, "--split", "val"),
     )
     print(f"\ntest it next:\n  {following}")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import read_json, sha256_file, write_json
 from seglab.utils.oxford_pet import folders_hint
+from seglab.utils.paths import name_fault, shown_name
 from seglab.utils.schemas import validate
 
 SCHEMA = 1
@@ -157,16 +158,11 @@ def locate_inside(root: Path, given: str) -> Path:
         UserError: The path is absolute, leads out of the folder, also through a link, names no
             file, or is no text.
     """
-    parts = PurePosixPath(given)
-    shown = repr(given if len(given) <= 200 else given[:200] + "...")
-    if "\0" in given:
-        raise UserError(f"{shown} holds a NUL byte")
+    parts, shown = PurePosixPath(given), shown_name(given)
     if any("\ud800" <= letter <= "\udfff" for letter in given):  # bytes that are no UTF-8
         raise UserError(f"{shown} is no UTF-8 and cannot stand in a list; rename the file")
-    if parts.is_absolute() or PureWindowsPath(given).anchor:
-        raise UserError(f"{shown} is absolute; paths are relative to the data root")
-    if ".." in parts.parts or ".." in PureWindowsPath(given).parts:
-        raise UserError(f"{shown} leads upwards ('..')")
+    if fault := name_fault(given):
+        raise UserError(f"{shown} {fault}; paths are relative to the data root")
     try:
         real = (root / parts).resolve()
         if not real.is_relative_to(root.resolve()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import read_json, write_json
+from seglab.utils.io_utils import read_json, sha256_file, write_json
 from seglab.utils.resume_files import write_checked_bytes
+from seglab.utils.zip_files import refuse_bombs
 
 SAFETENSORS_SUFFIX = ".safetensors"
 
@@ -58,52 +60,96 @@ def _facts(path: Path) -> dict[str, Any]:
     return {"dataset_meta": {"classes": tuple(classes)}} if isinstance(classes, list) else {}
 
 
-def load_checkpoint_file(path: str | Path, map_location: str = "cpu") -> dict[str, Any]:
+def load_checkpoint_file(
+    path: str | Path, map_location: str = "cpu", trust: bool = False
+) -> dict[str, Any]:
     """Load a checkpoint without executing anything in it.
 
     Args:
         path: A `.pth` / `.pt` file written by torch, mmengine or seglab, or `.safetensors`.
         map_location: Device the tensors are put on.
+        trust: Unpickle a file that holds more than weights, saying so loudly: it may run code.
 
     Returns:
         What the file holds: a dictionary, with the weights under `state_dict` where a
         framework wrapped them.
 
     Raises:
-        UserError: The file is missing, torn, or holds more than weights and plain values.
+        UserError: The file is missing, torn, a zip bomb, or holds more than weights and plain
+            values.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint not found: {path}", "check the path given to --checkpoint")
     try:
-        if path.suffix == SAFETENSORS_SUFFIX:
-            from safetensors.torch import load_file
-
-            return {"state_dict": load_file(path, device=map_location), "meta": _facts(path)}
-        with torch.serialization.safe_globals(_safe_types()):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint = _load_as_data(path, map_location)
     except pickle.UnpicklingError as error:
-        # torch's message advises to load unsafely; the cause stands in one of its lines.
-        lines = [line.strip() for line in str(error).splitlines() if "WeightsUnpickler" in line]
-        reason = (lines or [str(error).splitlines()[0]])[0].split(" Please use")[0]
-        raise UserError(
-            f"checkpoint {path} was refused: it is damaged or holds objects other than weights "
-            f"({reason})",
-            "use a file that holds only tensors and plain values; seglab never executes what a "
-            "checkpoint carries",
-        ) from error
+        if not trust:
+            raise _refusal(path, error) from error
+        checkpoint = _load_trusting(path, map_location)
+    except UserError:
+        raise
     except Exception as error:  # torch and safetensors raise many types on a torn file
-        raise UserError(
-            f"checkpoint {path} cannot be read; it is damaged or not a checkpoint "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})",
-            "copy it again from its source, or take another checkpoint of the run",
-        ) from error
+        raise _unreadable(path, error) from error
     if not isinstance(checkpoint, dict):
         raise UserError(
             f"checkpoint {path} holds a {type(checkpoint).__name__}, not a dictionary of weights",
             "use a checkpoint saved as a state dict",
         )
+    nested = ("meta", "state_dict", "message_hub")
+    wrong = [key for key in nested if not isinstance(checkpoint.get(key, {}), dict)]
+    if wrong or not all(isinstance(key, str) for key in checkpoint.get("state_dict", checkpoint)):
+        raise UserError(
+            f"checkpoint {path} is not laid out as one ({', '.join(wrong) or 'names'})",
+            "use a checkpoint saved as a state dict",
+        )
     return checkpoint
+
+
+def _load_as_data(path: Path, map_location: str) -> Any:
+    if path.suffix == SAFETENSORS_SUFFIX:
+        from safetensors.torch import load_file
+
+        return {"state_dict": load_file(path, device=map_location), "meta": _facts(path)}
+    refuse_bombs(path)  # torch would inflate members that somebody has packed
+    with torch.serialization.safe_globals(_safe_types()):
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def _load_trusting(path: Path, map_location: str) -> Any:
+    print(
+        f"WARNING: --trust-checkpoint: {path} holds more than weights and is unpickled NOW.\n"
+        "WARNING: whatever code it carries runs with your rights, on this machine.\n"
+        f"WARNING: its sha256 is {sha256_file(path)}",
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        return torch.load(path, map_location=map_location, weights_only=False)  # nosec B614
+    except Exception as error:  # it runs what it carries, which raises anything
+        raise _unreadable(path, error) from error
+
+
+def _refusal(path: Path, error: Exception) -> UserError:
+    # torch's message advises to load unsafely; the cause stands in one of its lines.
+    lines = [line.strip() for line in str(error).splitlines() if "WeightsUnpickler" in line]
+    reason = (lines or [*str(error).splitlines(), ""])[0].split(" Please use")[0]
+    reason = reason.rpartition("WeightsUnpickler error: ")[2]
+    return UserError(
+        f"checkpoint {path} was refused: it is damaged or holds objects other than weights "
+        f"({reason})",
+        "use a file that holds only tensors and plain values; seglab executes nothing that a "
+        "checkpoint carries, unless `test`, `predict` or `choose-threshold` are told "
+        "--trust-checkpoint",
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"checkpoint {path} cannot be read; it is damaged or not a checkpoint "
+        f"({type(error).__name__}: {next(iter(str(error).splitlines()), '')})",
+        "copy it again from its source, or take another checkpoint of the run",
+    )
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -120,7 +166,9 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str,
     from safetensors.torch import save
 
     # Tied weights would share memory, which the format has no room for.
-    data = save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()})
+    data = save(
+        {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()}
+    )
     digest = hashlib.sha256(data).hexdigest()
     write_json(facts_path(path), {**facts, "file": path.name, "bytes": len(data), "sha256": digest})
     write_checked_bytes(path, data)
@@ -192,5 +240,5 @@ def load_weights_into(model: nn.Module, checkpoint: Mapping[str, Any], path: str
     ]
     raise UserError(
         f"checkpoint {path} does not belong to this model: " + "; ".join(lines),
-        "use the config the checkpoint was trained with (it lies beside it as config.py)",
+        "use the config the checkpoint was trained with (it lies beside it as config.json)",
     )

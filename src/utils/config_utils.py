@@ -1,6 +1,7 @@
 """Load a config, apply what the command line says, and say clearly what is wrong with either.
 
-A Python config is code: loading one runs it, as in mmengine. Load only configs you trust.
+A Python config is code: loading one runs it, as in mmengine. Load only configs you trust. A JSON
+or YAML config is data (`seglab.utils.config_data`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.config import utils as mmengine_config_utils
 
+from seglab.utils.config_data import DATA_SUFFIXES, read_config_data
 from seglab.utils.config_keys import EFFECTIVE_KEYS
 from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import stated_hypothesis
@@ -83,11 +85,15 @@ def _parse(path: Path) -> Config:
         raise UserError(
             f"config not found: {path}", "take one of: " + ", ".join(f"configs/{n}" for n in shown)
         )
-    if path.suffix not in {".py", ".json", ".yaml", ".yml"}:
+    if path.suffix not in {".py", *DATA_SUFFIXES}:
         raise UserError(f"{path} is not a config", "give a .py, .json or .yaml config")
     try:
+        if path.suffix in DATA_SUFFIXES:
+            return Config(read_config_data(path), filename=str(path))
         # Modules that a config asks for are imported later, by the trainer: that takes seconds.
         return Config.fromfile(path, import_custom_modules=False)
+    except UserError:
+        raise
     except Exception as error:  # a config is code and may fail in any way
         first_line = next(iter(str(error).splitlines()), "")
         raise UserError(
@@ -123,6 +129,28 @@ def parse_value(text: str) -> Any:
         return text
 
 
+def require_key(content: Any, key: str, option: str, way_out: str = "") -> None:
+    """Make sure that a config has a dotted key, or suggest the nearest.
+
+    Args:
+        content: The config, as nested dicts and lists.
+        key: Such as `param_scheduler.0.eta_min`.
+        option: What named it, for the message.
+        way_out: What else to do.
+
+    Raises:
+        UserError: It has no such key.
+    """
+    known = list(_flat_keys(content))
+    if key in known:
+        return
+    # A mistyped last part is likelier than a mistyped path: prefer keys of the same end.
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    near = near or [item for item in known if item.endswith("." + key.rsplit(".", 1)[-1])][:3]
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `seglab show-config`"
+    raise UserError(f"{option}: the config has no key {key!r}", f"{hint}{way_out}")
+
+
 def _apply_override(config: Config, override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip("+ "):
@@ -131,15 +159,8 @@ def _apply_override(config: Config, override: str) -> None:
         )
     new = key.startswith("+")
     key = key.lstrip("+")
-    known = list(_flat_keys(config._cfg_dict))
-    if not new and key not in known:
-        # A mistyped last part is likelier than a mistyped path: prefer keys of the same end.
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        near = near or [item for item in known if item.endswith("." + key.rsplit(".", 1)[-1])][:3]
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise UserError(
-            f"--cfg-options: the config has no key {key!r}", f"{hint}+{key}=... adds a new key"
-        )
+    if not new:
+        require_key(config._cfg_dict, key, "--cfg-options", f"; +{key}=... adds a new key")
     if not new and "." not in key and key not in EFFECTIVE_KEYS:
         place = "--data-root" if key == "data_root" else "the key it was put into"
         raise UserError(

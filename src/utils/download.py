@@ -62,10 +62,13 @@ def open_url(request: str | urllib.request.Request, seconds: float) -> Any:
         OSError: There is no answer, or an error (`urllib.error.URLError`, `TimeoutError`).
     """
     outcome: list[Any] = []
+    address = request if isinstance(request, str) else request.full_url
+    if not address.startswith(("https://", "http://")):  # urllib would open files of this disk too
+        raise urllib.error.URLError(f"{address} is no address on the net")
 
     def connect() -> None:
         try:
-            outcome.append(urllib.request.urlopen(request, timeout=seconds))  # noqa: S310
+            outcome.append(urllib.request.urlopen(request, timeout=seconds))  # noqa: S310  # nosec B310
         except Exception as error:  # handed to the caller's thread
             outcome.append(error)
 

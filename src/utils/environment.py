@@ -11,7 +11,11 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
+
+#: The most pixels of an image that anything decodes, in millions (`seglab.utils.image_limits`).
+MEGAPIXELS_VARIABLE, DEFAULT_MEGAPIXELS = "SEGLAB_MAX_MEGAPIXELS", 100.0
 
 # Each is a default: what the user has set stays.
 _ENVIRONMENT = {
@@ -45,6 +49,10 @@ def prepare_environment() -> None:
     """Set environment defaults and put the torchvision repair in force."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # OpenCV reads it when it is loaded; what is no number is complained of where images are read.
+    with suppress(ValueError, OverflowError):
+        pixels = int(1e6 * float(os.environ.get(MEGAPIXELS_VARIABLE, DEFAULT_MEGAPIXELS)))
+        os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(pixels))
     armed = any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path)
     if "torchvision" not in sys.modules and not armed:
         sys.meta_path.insert(0, _BeforeTorchvision())

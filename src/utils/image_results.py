@@ -31,6 +31,7 @@ from seglab.utils.test_utils import (
     mean_over_images,
     score_table,
 )
+from seglab.utils.zip_files import refuse_bombs
 
 _RESTORE = "restore it, or run the test again"
 _FORMAT = "seglab image results 1"
@@ -304,6 +305,7 @@ def _plain_text(text: str) -> str:
 def _read_members(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an npz by name."""
     members = {}
+    refuse_bombs(path)
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             # `read` checks the member's checksum before numpy sees a byte of it.

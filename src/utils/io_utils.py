@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,17 +152,38 @@ def write_json(path: str | Path, data: Any) -> Path:
     return write_text(path, json.dumps(to_plain(data), indent=2, ensure_ascii=False) + "\n")
 
 
+#: More is no list or record of ours; COCO's largest list of annotations has half of it.
+MOST_TEXT = 1 << 30
+
+
+def read_small_text(path: str | Path) -> str:
+    """Read a text file, unless it is one that would fill the memory or never ends.
+
+    Raises:
+        UserError: It cannot be read, is no ordinary file, or has more than a gibibyte.
+        ValueError: It is no UTF-8.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
+            raise UserError(f"cannot read {path}: it is {kind}", "name a file")
+        if status.st_size > MOST_TEXT:
+            raise UserError(f"{path} has {status.st_size:,} bytes: too much", "check the path")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", "check the path") from error
+
+
 def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: The file is missing or is not JSON.
+        UserError: The file is missing, too large or not JSON.
     """
-    path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", "check the path") from error
+        return json.loads(read_small_text(path))
     except (ValueError, RecursionError) as error:  # brackets nested without end
         raise UserError(f"{path} is not valid JSON: {error}", "restore the file") from error
 

@@ -8,10 +8,8 @@ CACHE/samples/a/x.jpg.npz     `probabilities`, (C, H, W) float16, of sample a/x.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,24 +17,14 @@ import numpy.typing as npt
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path, read_json, write_json
+from seglab.utils.paths import output_path
+from seglab.utils.zip_files import refuse_bombs
 
 INDEX_FILE = "predictions.json"
 _SCHEMA = 1
 
 FloatArray = npt.NDArray[np.float32]
 
-#: What numpy, zip and zlib raise for files that are no such array, or not whole.
-_DAMAGE = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _ROUNDED = 1e-2  # how far beyond 0 and 1 probabilities may be
 
 
@@ -94,10 +82,12 @@ def probabilities_path(folder: Path, sample_id: str) -> Path:
     Raises:
         UserError: The id leads out of the cache.
     """
-    parts = PurePosixPath(sample_id)
-    if parts.is_absolute() or ".." in parts.parts or not parts.parts:
-        raise UserError(f"sample id {sample_id!r} leads out of {folder}", "restore the cache")
-    return folder / "samples" / f"{sample_id}.npz"
+    try:
+        return output_path(folder / "samples", f"{sample_id}.npz" if sample_id else "")
+    except UserError as error:
+        raise UserError(
+            f"sample id leads out of {folder}: {error.message}", "restore the cache"
+        ) from error
 
 
 def save_probabilities(folder: Path, sample_id: str, probabilities: FloatArray) -> Path:
@@ -116,9 +106,10 @@ def load_probabilities(folder: Path, sample_id: str) -> FloatArray:
     """
     path = probabilities_path(folder, sample_id)
     try:
+        refuse_bombs(path)
         with np.load(path, allow_pickle=False) as stored:
             values = np.asarray(stored["probabilities"], dtype=np.float32)
-    except _DAMAGE as error:
+    except Exception as error:  # damage in a zip surfaces as any of a dozen classes
         raise UserError(f"cannot read {path}: {error}", "make the predictions again") from error
     if values.ndim != 3 or not _in_range(values):
         raise UserError(f"{path} holds no (C, H, W) probabilities", "make the predictions again")

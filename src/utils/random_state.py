@@ -19,9 +19,10 @@ def capture() -> dict[str, Any]:
     """
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    state = {
+    numbers = torch.from_numpy(np.asarray(keys, np.int64))
+    state: dict[str, Any] = {
         "python": [version, list(words), gauss],
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "numpy": [name, numbers, position, has_gauss, cached],
         "torch": torch.get_rng_state(),
     }
     # Without CUDA in use there is nothing to keep; asking would start it.

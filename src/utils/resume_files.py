@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from seglab.utils.io_utils import atomic_path, sha256_file, write_text
 
 CHECKSUM_SUFFIX = ".sha256"
 _NAME = re.compile(r"(epoch|iter)_(\d+)(?:_step_(\d+))?\.pth")
+#: As `atomic_path` names what it is still writing.
+_UNFINISHED = re.compile(r"\.(epoch|iter|best)_.*\.[a-z0-9_]{8}\.(pth|safetensors|sha256|json)")
 
 
 @dataclass(frozen=True, order=True)
@@ -91,9 +92,13 @@ def write_checked_bytes(path: Path, data: bytes | memoryview) -> None:
             os.fsync(stream.fileno())
         if sha256_file(temporary) != digest:
             raise OSError(None, "it reads back otherwise than it was written", str(path))
-        # Before the file itself: a kill between the two leaves the old file without its checksum,
-        # which is noticed, never a new one that passes unchecked.
-        write_text(checksum_path(path), f"{digest}  {path.name}\n")
+        # Before the file itself, so that a new one never passes unchecked; with that of the old
+        # one, which a kill between the two leaves in place.
+        line, earlier = f"{digest}  {path.name}\n", _checksums(path) if path.is_file() else []
+        old = "".join(f"{each}  {path.name}\n" for each in earlier if each != digest)
+        write_text(checksum_path(path), line + old)
+    if old:
+        write_text(checksum_path(path), line)
     _sync_folder(path.parent)
 
 
@@ -108,12 +113,20 @@ def fault_of(path: Path) -> str | None:
     try:
         if not checksum.is_file():  # of an earlier seglab: the loading will tell
             return None if path.stat().st_size else "it is empty"
-        expected = checksum.read_text(encoding="utf-8", errors="replace").split()
-        if not expected or sha256_file(path) != expected[0]:
+        if sha256_file(path) not in _checksums(path):
             return f"it does not match {checksum.name}"
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     return None
+
+
+def _checksums(path: Path) -> list[str]:
+    """What a file's SHA-256 may be: one, or two while a new file takes an old one's place."""
+    checksum = checksum_path(path)
+    if not checksum.is_file():
+        return []
+    lines = checksum.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
 
 
 def resume_files(work_dir: Path) -> list[Path]:
@@ -137,16 +150,32 @@ def newest_valid(work_dir: Path) -> ResumePoint | None:
     return None
 
 
+def superseded(work_dir: Path, place: Place, keep: int) -> list[Path]:
+    """The states that are not needed once that at a place is kept.
+
+    Args:
+        work_dir: The run's folder.
+        place: Of the newest state. A file of a later place is damaged, or the run would have gone
+            on from it: it does not count.
+        keep: How many states to keep; all if it is not positive.
+    """
+    if keep <= 0:
+        return []
+    known = [(path, place_of(path.name)) for path in resume_files(work_dir)]
+    return [path for path, its in known if its is not None and its <= place][keep:]
+
+
 def remove(path: Path) -> None:
     """Remove a checkpoint, then its checksum."""
     path.unlink(missing_ok=True)
     checksum_path(path).unlink(missing_ok=True)
 
 
-def leftovers(work_dir: Path) -> Iterator[Path]:
-    """Unfinished files that a kill left."""
-    for suffix in (".pth", ".safetensors", CHECKSUM_SUFFIX):
-        yield from work_dir.glob(f".*.*{suffix}")
+def remove_leftovers(work_dir: Path) -> None:
+    """Remove the unfinished files that a kill left; no run may be writing there."""
+    for path in work_dir.glob(".*"):
+        if _UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _loading_fault(path: Path) -> str | None:

@@ -86,7 +86,7 @@ def test_a_split_that_was_not_tested_names_the_command(make_run: MakeRun, tmp_pa
     message = fault(folder)
     assert "no test results for val (there are: test_test)" in message
     assert (
-        f"seglab test --config '{folder}/config.py' --checkpoint "
+        f"seglab test --config '{folder}/config.json' --checkpoint "
         f"'{folder}/best_val_mDice_epoch_3.safetensors' --split val" in message
     )
 

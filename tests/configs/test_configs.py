@@ -51,7 +51,7 @@ def two_steps(path: Path, overrides: list[str], data_root: Path, run: Path, spli
     assert 0 <= result.best["val/mDice"] <= 100
     assert result.best_checkpoint is not None
     tested = run_test(
-        load_config(work_dir / "config.py"),
+        load_config(work_dir / "config.json"),
         Options(result.best_checkpoint, split, run / "tested", device="cpu", pictures=1),
     )
     assert 0 <= tested.metrics["mDice"] <= 100

@@ -124,8 +124,9 @@ def test_mistakes_with_checkpoints(
 ) -> None:
     work_dir, _ = trained
     good = next(work_dir.glob("best_*.safetensors"))
-    torn = tmp_path / "torn.pth"
-    torn.write_bytes(good.read_bytes()[:5000])
+    torn, cut = tmp_path / "torn.pth", tmp_path / "cut.safetensors"
+    torn.write_bytes(next(work_dir.glob("epoch_*.pth")).read_bytes()[:5000])
+    cut.write_bytes(good.read_bytes()[:5000])
     more = (
         ["--split", "val", "--output-dir", tmp_path / "out"]
         if tool == "test"
@@ -134,6 +135,7 @@ def test_mistakes_with_checkpoints(
     cases = {
         "checkpoint not found": ["--checkpoint", tmp_path / "none.pth"],
         "cannot be read": ["--checkpoint", torn],
+        "damaged or not a checkpoint": ["--checkpoint", cut],
         "another number of classes": [
             "--checkpoint", good, "--cfg-options", "model.decode_head.num_classes=5",
         ],

@@ -165,7 +165,7 @@ def test_ctrl_c_after_the_last_epoch_is_not_told_as_a_lost_run(
 ) -> None:
     from seglab.tools.train import _interrupted
 
-    assert _interrupted(tracked) == 130
+    assert _interrupted(tracked, KeyboardInterrupt()) == 130
     said = capsys.readouterr().err
     assert "was finished" in said and "--resume" not in said
 

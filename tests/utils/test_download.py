@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from file_server import FileServer
 
-from seglab.utils.download import PublishedFile, fetch
+from seglab.utils.download import PublishedFile, fetch, open_url
 from seglab.utils.errors import UserError
 
 CONTENT = bytes(range(256)) * 40
@@ -108,3 +108,10 @@ def test_not_found(server: FileServer, tmp_path: Path) -> None:
     gone = PublishedFile("y.gz", server.url("y.gz"), "0" * 64, 5)
     with pytest.raises(UserError, match=r"y.gz could not be downloaded \(Not Found\)"):
         fetch(gone, tmp_path, "")
+
+
+def test_only_addresses_on_the_net_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    for address in ((tmp_path / "secret").as_uri(), "ftp://x.invalid/a", "/etc/passwd"):
+        with pytest.raises(OSError, match="no address on the net"):
+            open_url(address, 1.0)

@@ -20,7 +20,7 @@ def draw() -> tuple[float, float, float, float, float]:
 
 
 def test_a_state_comes_back(tmp_path) -> None:
-    random.gauss(0, 1), np.random.randn()  # noqa: B018 - a number is kept for later
+    random.gauss(0, 1), np.random.randn()
     torch.save({"random": capture()}, tmp_path / "state.pth")
     first = [draw() for _ in range(3)]
     assert [draw() for _ in range(3)] != first

@@ -2,13 +2,15 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
 from seglab.utils import resume_files
-from seglab.utils.io_utils import sha256_file
+from seglab.utils.checkpoint_utils import load_checkpoint_file
+from seglab.utils.io_utils import atomic_path, sha256_file
 from seglab.utils.resume_files import (
     Place,
     checksum_path,
@@ -16,6 +18,8 @@ from seglab.utils.resume_files import (
     newest_valid,
     place_of,
     remove,
+    remove_leftovers,
+    superseded,
     write_checked,
 )
 
@@ -119,3 +123,53 @@ def test_a_removed_file_takes_its_checksum_along(tmp_path: Path) -> None:
     remove(path)
     remove(path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_kill_while_a_file_takes_the_place_of_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    path = tmp_path / "epoch_1.pth"
+    write_checked(path, STATE)
+    replace = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if Path(target) == path:
+            if replaced:
+                replace(self, target)
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_checked(path, {"optimizer": {}, "new": True})
+    monkeypatch.undo()
+    assert fault_of(path) is None and ("new" in load_checkpoint_file(path)) == replaced
+    path.write_bytes(path.read_bytes()[:-1])
+    assert fault_of(path) is not None
+    write_checked(path, STATE)
+    assert fault_of(path) is None
+    assert len(checksum_path(path).read_text().splitlines()) == 1
+
+
+def test_states_that_are_not_needed_any_more(tmp_path: Path) -> None:
+    for name in ("epoch_1", "epoch_2", "epoch_2_step_4", "epoch_3"):
+        (tmp_path / f"{name}.pth").touch()
+    place = Place(2, 4)  # the run went on from before epoch 3: that file is damaged
+    assert superseded(tmp_path, place, -1) == []
+    assert superseded(tmp_path, place, 3) == []
+    assert superseded(tmp_path, place, 1) == [tmp_path / "epoch_2.pth", tmp_path / "epoch_1.pth"]
+
+
+def test_what_a_kill_left_unfinished_goes(tmp_path: Path) -> None:
+    mine = [".epoch.pth", ".hidden", ".best_friend.json", "epoch_1.pth", ".epoch_1.backup.pth"]
+    for name in mine:
+        (tmp_path / name).touch()
+    for name in ("epoch_1.pth", "epoch_1.pth.sha256", "best_val_mDice_epoch_1.safetensors"):
+        with suppress(KeyboardInterrupt), atomic_path(tmp_path / name) as temporary:
+            temporary.rename(f"{temporary}.kept")
+            raise KeyboardInterrupt
+        Path(f"{temporary}.kept").rename(temporary)
+    assert len(list(tmp_path.iterdir())) == len(mine) + 3
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(mine)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from tqdm import tqdm
 
 from seglab.utils.errors import UserError
+from seglab.utils.image_limits import open_image
 
 IMAGES = "img"
 _SPLIT_ORDER = ("train", "val", "test")
@@ -92,7 +92,7 @@ def _count_values(masks: Sequence[Path], label: str) -> npt.NDArray[np.int64]:
         counts, tqdm(masks, desc=f"reading {label}", leave=False, delay=1.0), strict=True
     ):
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 values = np.asarray(image)
         except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for a damaged PNG
             raise UserError(f"the mask {path} cannot be read: {error}", "restore it") from error

@@ -15,6 +15,7 @@ from seglab.data.preflight.decode import FileFacts, decode_files
 from seglab.utils.bad_masks import locate_inside, path_inside, unlistable
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import atomic_path, read_json, sha256_file
+from seglab.utils.paths import output_path
 from seglab.utils.prediction_cache import INDEX_FILE, load_probabilities, read_index
 from seglab.utils.schemas import validate
 
@@ -219,9 +220,10 @@ def with_predictions(chosen: CuratedSet, source: Path, painted: Path) -> Curated
 def _paint(mask: CuratedMask, cache: Path, painted: Path) -> Path:
     """The most probable class of each pixel as PNG."""
     best = load_probabilities(cache, mask.sample_id).argmax(axis=0).astype(np.uint8)
-    with atomic_path((painted / mask.mask).with_suffix(".png")) as temporary:
+    path = output_path(painted, PurePosixPath(mask.mask).with_suffix(".png"))
+    with atomic_path(path) as temporary:
         Image.fromarray(best).save(temporary)
-    return (painted / mask.mask).with_suffix(".png")
+    return path
 
 
 def _find(mask: CuratedMask, folder: Path) -> Path | None:

@@ -28,6 +28,7 @@ from seglab.data.exploration.samples import draw_samples, evenly
 from seglab.data.exploration.statistics import SplitStatistics
 from seglab.utils.io_utils import read_json, require_writable, write_json, write_text
 from seglab.utils.masks import BACKGROUND, ImageArray, Palette, class_colors
+from seglab.utils.paths import name_fault
 
 SCHEMA = 1
 JSON_FILE = "eda.json"
@@ -268,5 +269,5 @@ def _remove_earlier(folder: Path, keep: Sequence[str]) -> None:
     names = earlier.get("pictures", []) if isinstance(earlier, dict) else []
     for name in names if isinstance(names, list) else []:
         inside = isinstance(name, str) and name == Path(name).name and name.endswith(".png")
-        if inside and name not in keep:
+        if inside and not name_fault(name) and name not in keep:
             (folder / name).unlink(missing_ok=True)

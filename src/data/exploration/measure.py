@@ -12,7 +12,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from seglab.data.exploration.listing import Sample
-from seglab.data.preflight.decode import MAX_MEGAPIXELS, FileFacts, decode_pixels
+from seglab.data.preflight.decode import FileFacts, decode_pixels
+from seglab.utils.image_limits import oversized_words
 from seglab.utils.masks import BACKGROUND, ImageArray, MaskArray
 
 VALUES = 256
@@ -209,7 +210,7 @@ def _touches(box: list[int], width: int, height: int) -> bool:
 
 
 def _problem(file: FileFacts) -> str:
-    return f"more than {MAX_MEGAPIXELS} megapixels" if file.oversized else file.problem
+    return oversized_words() if file.oversized else file.problem
 
 
 def _mask_fault(

@@ -17,8 +17,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from tqdm import tqdm
 
 from seglab.utils.errors import UserError
-
-MAX_MEGAPIXELS = 100
+from seglab.utils.image_limits import (
+    TooLargeError,
+    open_image,
+    oversized_words,
+    require_modest_file,
+)
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -29,7 +33,7 @@ class FileFacts:
 
     Attributes:
         problem: Why the file cannot be decoded in full, '' if it can.
-        oversized: Whether it has more than `MAX_MEGAPIXELS` and was not decoded.
+        oversized: Whether it asks for more than `image_limits` allow, and was not decoded.
         size: Width and height in pixels as a training pipeline sees them, EXIF turned.
         mode: Pillow's mode, such as 'RGB' or 'L'.
         orientation: EXIF orientation, 1 when upright.
@@ -90,16 +94,15 @@ def decode_file(path: Path) -> FileFacts:
 def decode_pixels(path: Path) -> tuple[FileFacts, Image.Image | None]:
     """Decode one file in full: its facts and, where it is readable, its picture as stored."""
     try:
+        require_modest_file(path)
         data = path.read_bytes()
         if not data:
             return FileFacts(problem="0 bytes"), None
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_MEGAPIXELS * 1_000_000:
-                return FileFacts(oversized=True), None
+        with open_image(path, data) as image:
             _verify(image.format, data)
             image.load()
             return _facts_of(image), image
-    except Image.DecompressionBombError:
+    except TooLargeError:
         return FileFacts(oversized=True), None
     except UnidentifiedImageError:
         return FileFacts(problem="not an image, or its header is damaged"), None
@@ -116,7 +119,7 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
     """
     facts, picture = decode_pixels(path)
     if picture is None:
-        problem = facts.problem or f"more than {MAX_MEGAPIXELS} megapixels"
+        problem = facts.problem or oversized_words()
         raise UserError(f"cannot read mask {path}: {problem}", "save or fetch it again")
     if facts.mode != "L":
         raise UserError(

@@ -112,8 +112,9 @@ _DATA_FAULTS = (
     FindingKind(
         "oversized-file",
         "fault",
-        "{split} split: files of more than {limit} megapixels, not decoded ({count}): {shown}",
-        "cut them into tiles or scale them down before training",
+        "{split} split: files of {limit}, not decoded ({count}): {shown}",
+        "cut them into tiles or scale them down before training, or raise SEGLAB_MAX_MEGAPIXELS "
+        "or SEGLAB_MAX_IMAGE_MB",
     ),
     FindingKind(
         "size-mismatch",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from seglab.data.preflight.decode import MAX_MEGAPIXELS, FileFacts
+from seglab.data.preflight.decode import FileFacts
 from seglab.data.preflight.faults import Finding, make_finding
 from seglab.data.preflight.split_folder import SplitFolder
+from seglab.utils.image_limits import oversized_words
 
 # Pillow's modes that are no masks; everything else but L is colour of some kind.
 _MASK_MODE_CODES = {
@@ -118,7 +119,7 @@ def check_readable(files: SplitFiles) -> list[Finding]:
         broken = {path: files.facts[path].problem for path in paths if files.facts[path].problem}
         findings += files.finding(code, broken)
         oversized |= {path: "" for path in paths if files.facts[path].oversized}
-    return findings + files.finding("oversized-file", oversized, limit=MAX_MEGAPIXELS)
+    return findings + files.finding("oversized-file", oversized, limit=oversized_words())
 
 
 def check_sizes(files: SplitFiles) -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from seglab.utils.errors import UserError, raise_faults
+from seglab.utils.paths import name_fault
 
 #: More than this is no data set of photographs but an archive that fills the disk.
 LARGEST = 8 << 30
@@ -86,8 +87,9 @@ def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
 def _fault(member: tarfile.TarInfo) -> str:
     """Why a member is refused; empty if it is a plain file or folder inside."""
     path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name:
-        return "climbs out of the folder"
+    fault = name_fault(member.name) if path.parts else ""  # the archive's top is "./"
+    if fault or "\\" in member.name or ":" in member.name:
+        return f"climbs out of the folder ({fault or 'on Windows'})"
     if member.issym() or member.islnk():
         return f"is a link to {member.linkname}"
     if not (member.isfile() or member.isdir()):

@@ -18,6 +18,7 @@ from pycocotools import mask as coco_mask
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json
+from seglab.utils.paths import name_fault
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def _labels(
     file: Path, categories: Sequence[Mapping[str, Any]], classes: Sequence[str], faults: list[str]
 ) -> dict[str, int]:
     """Category id, as text, -> label."""
-    names = {each.get("name"): each.get("id") for each in categories}
+    named = [each for each in categories if isinstance(each.get("name"), str)]
+    names = {each["name"]: each.get("id") for each in named}
     for name in classes:
         if not isinstance(names.get(name), int):
             faults.append(f"{file}: it has no category {name!r}")
@@ -163,8 +165,8 @@ def _labels(
 def _image_fault(record: Mapping[str, Any]) -> str:
     name = record.get("file_name")
     # A name is looked up in the folder of images and nowhere else.
-    if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name:
-        return f"{name!r} is no name of a file"
+    if not isinstance(name, str) or Path(name).name != name or "\\" in name or name_fault(name):
+        return f"{str(name)[:200]!r} is no name of a file"
     sizes = (record.get("height"), record.get("width"))
     if not all(isinstance(side, int) and 0 < side < 1 << 15 for side in sizes):
         return f"{name}: its height and width are {sizes[0]!r} and {sizes[1]!r}"

@@ -17,6 +17,7 @@ from seglab.data.preflight.decode import FileFacts, decode_files
 from seglab.data.preparing.coco_crops import Crop, cut_crops
 from seglab.data.preparing.coco_objects import Photograph, read_photographs
 from seglab.utils.errors import UserError, raise_faults, tried
+from seglab.utils.image_limits import open_image
 from seglab.utils.io_utils import require_new, sha256_file, whole_folder, write_json
 
 FORMAT, VERSION = "seglab-coco-pets", 1
@@ -176,7 +177,7 @@ def _fault(facts: FileFacts, photograph: Photograph) -> str:
 
 
 def _cut(photograph: Photograph, path: Path, options: CocoOptions) -> list[Crop]:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return list(cut_crops(photograph, image, options.size, options.min_area, options.margin))
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from tqdm import tqdm
 
 from seglab.data.preflight.decode import FileFacts, decode_file
 from seglab.data.relabelling.candidates import FloatArray
 from seglab.utils.bad_masks import BadMask
 from seglab.utils.errors import UserError, raise_faults
+from seglab.utils.image_limits import open_image
 from seglab.utils.io_utils import sha256_file
 from seglab.utils.masks import ImageArray
 from seglab.utils.paths import IMAGE_SUFFIXES
@@ -213,7 +214,7 @@ def _cache_faults(caches: Sequence[Path], classes: Sequence[str]) -> list[str]:
 
 def read_image(path: Path) -> ImageArray:
     """An image as (H, W, 3) uint8 RGB, turned upright."""
-    with Image.open(path) as opened:
+    with open_image(path) as opened:
         return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from seglab.data.relabelling.merging import Mask
 from seglab.data.ticking.page import Entry, Words, legend, tick_page
 from seglab.utils.bad_masks import BadMask
+from seglab.utils.image_limits import open_image
 from seglab.utils.masks import ImageArray, Palette, overlay_mask
 
 _SIDE = 256  # pixels; smaller images are enlarged until their longer side is about this long
@@ -87,7 +88,7 @@ def person_page(
 
 
 def _read_picture(path: Path) -> ImageArray:
-    with Image.open(path) as picture:
+    with open_image(path) as picture:
         small = picture.convert("RGB")
         small.thumbnail((_WIDEST, _WIDEST))
         return np.asarray(small)

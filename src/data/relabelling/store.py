@@ -18,7 +18,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from seglab.data.relabelling.inputs import Task
 from seglab.data.relabelling.merging import Mask
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path, read_json, require_writable, sha256_file, write_json
+from seglab.utils.paths import output_path
 
 RELABEL_FILE, PAGE_FILE, WORK = "relabel.json", "person.html", "work"
 _RECORDS, _PROPOSED, _PICTURES = "records", "proposed", "pictures"
@@ -84,7 +85,8 @@ class Store:
 
     def path(self, kind: str, task: Task, suffix: str) -> Path:
         """Where a task's `records`, `proposed` or `pictures` file is."""
-        return (self.folder / WORK / kind / task.split / task.inside).with_suffix(suffix)
+        inside = PurePosixPath(task.split, task.inside).with_suffix(suffix)
+        return output_path(self.folder / WORK / kind, inside)
 
     def proposal_of(self, task: Task) -> str:
         """The new mask of a task, from the output folder on."""
@@ -192,6 +194,7 @@ class Store:
 
     def _put(self, source: Path, inside: Path) -> None:
         """Make a mask of the folder a copy of a file: a real one, never a link."""
+        output_path(self.folder, inside.parent / "mask")  # the file may be a link: it is replaced
         target = self.folder / inside
         linked = target.is_symlink() or (target.exists() and target.samefile(source))
         if target.is_file() and not linked and filecmp.cmp(source, target, shallow=False):

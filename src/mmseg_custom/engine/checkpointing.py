@@ -18,8 +18,15 @@ from seglab.mmseg_custom.engine.history import stored_history
 from seglab.mmseg_custom.engine.weight_facts import weight_facts
 from seglab.utils.checkpoint_utils import SAFETENSORS_SUFFIX, write_weights
 from seglab.utils.io_utils import write_text
-from seglab.utils.resume_files import Place, fault_of, remove, resume_files, write_checked
 from seglab.utils.result_files import LAST_CHECKPOINT
+from seglab.utils.resume_files import (
+    Place,
+    fault_of,
+    remove,
+    resume_files,
+    superseded,
+    write_checked,
+)
 
 
 @HOOKS.register_module()
@@ -97,7 +104,7 @@ class SafeCheckpointHook(Hook):
     def save_state(self, runner: Any, place: Place) -> bool:
         """Keep the state at a place; returns whether it is kept."""
         content = runner.resume_state(place)
-        return self._write_state(runner, place, content)
+        return bool(self._write_state(runner, place, content))
 
     @master_only
     def _write_state(self, runner: Any, place: Place, content: dict[str, Any]) -> bool:
@@ -109,7 +116,7 @@ class SafeCheckpointHook(Hook):
         except OSError as error:
             _say(f"warning: {_kept(folder)}: cannot write {path}: {error.strerror}")
             return False
-        for old in resume_files(folder)[self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else ():
+        for old in superseded(folder, place, self.max_keep_ckpts):
             remove(old)
         return True
 
@@ -130,16 +137,6 @@ class SafeCheckpointHook(Hook):
     def _best_path(self, runner: Any, key: str, number: int) -> Path:
         stem = f"best_{key}_{_unit(runner)}_{number}".replace("/", "_")
         return Path(runner.work_dir) / f"{stem}{SAFETENSORS_SUFFIX}"
-
-    def has_best(self, runner: Any) -> bool:
-        """Whether the best weights that the history tells of are there and whole."""
-        for key, rule in self.best.items():
-            number = _best(_values(runner, key), rule)
-            if number == getattr(runner, _unit(runner)):
-                path = self._best_path(runner, key, number)
-                if not path.is_file() or fault_of(path) is not None:
-                    return False
-        return True
 
     @master_only
     def _write_best(self, runner: Any, path: Path, metrics: dict[str, float]) -> None:

@@ -13,9 +13,6 @@ from mmengine.runner import EpochBasedTrainLoop
 from seglab.utils.io_utils import to_plain, write_text
 from seglab.utils.result_files import HISTORY_FILE
 
-#: The last figure of an epoch's training; its validation's follow.
-_LAST_OF_TRAINING = "seconds"
-
 
 def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
     """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none.
@@ -37,7 +34,14 @@ def stored_history(work_dir: str | Path) -> list[dict[str, Any]]:
 
 
 def earlier_records(runner: Any) -> list[dict[str, Any]]:
-    """The stored history up to the point where the run starts or resumes."""
+    """The history up to the point where the run starts or resumes.
+
+    That of the state it resumes from. The file may know more: of an epoch whose validation a
+    resumed run does again.
+    """
+    if runner.kept_history is not None:
+        return [dict(record) for record in runner.kept_history]
+    # A state of an earlier version.
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     unit, now = ("epoch", runner.epoch) if by_epoch else ("iter", runner.iter)
     return [record for record in stored_history(runner.work_dir) if record[unit] <= now]
@@ -51,19 +55,5 @@ def write_history(work_dir: str | Path, records: Sequence[dict[str, Any]]) -> No
 
 @master_only
 def rewind_history(runner: Any) -> None:
-    """Take the history of a resumed run back to the point where it goes on.
-
-    Of an epoch whose best weights a kill kept from being written, the validation goes as well:
-    it is done again, and writes them.
-    """
-    records = earlier_records(runner)
-    if (
-        records
-        and isinstance(runner.train_loop, EpochBasedTrainLoop)
-        and records[-1]["epoch"] == runner.epoch
-        and not all(hook.has_best(runner) for hook in runner.hooks if hasattr(hook, "has_best"))
-    ):
-        names = list(records[-1])
-        kept = names[: names.index(_LAST_OF_TRAINING) + 1]
-        records[-1] = {name: records[-1][name] for name in kept}
-    write_history(runner.work_dir, records)
+    """Take the history of a resumed run back to the point where it goes on."""
+    write_history(runner.work_dir, earlier_records(runner))

@@ -16,8 +16,10 @@ from mmseg.registry import HOOKS
 from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.history import earlier_records, stored_history, write_history
+from seglab.mmseg_custom.engine.loops import validation_is_due
 from seglab.mmseg_custom.engine.tracking_backend import track_epoch
 from seglab.utils.errors import UserError
+from seglab.utils.io_utils import to_plain
 
 
 def _losses_with_parts(model: Any) -> dict[str, Any]:
@@ -69,10 +71,15 @@ class HistoryHook(Hook):
         # Looked up once: walking all modules at every step would cost time.
         self._losses = _losses_with_parts(runner.model)
         self._restart()
+        if self._under_way is not None:
+            sums, self._steps, seconds = self._under_way
+            self._sums.update(sums)
+            self._started -= seconds
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Keep the sums of an epoch that is under way."""
+        """Keep the records, and the sums of an epoch that is under way."""
         seconds = time.perf_counter() - self._started
+        checkpoint["history"] = to_plain(self._records)
         checkpoint["epoch_under_way"] = [dict(self._sums), self._steps, seconds]
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -87,13 +94,9 @@ class HistoryHook(Hook):
 
     def before_train_epoch(self, runner: Any) -> None:
         """Start the sums of an epoch."""
-        if _counts_epochs(runner):
+        if _counts_epochs(runner) and self._under_way is None:
             self._restart()
-        if self._under_way is not None:
-            sums, self._steps, seconds = self._under_way
-            self._sums.update(sums)
-            self._started -= seconds
-            self._under_way = None
+        self._under_way = None
 
     def after_train_iter(
         self,
@@ -153,7 +156,12 @@ class HistoryHook(Hook):
 
     @master_only
     def _write(self, runner: Any) -> None:
-        write_history(runner.work_dir, self._records)
+        try:
+            write_history(runner.work_dir, self._records)
+        except OSError as error:  # a full disk: the next record writes this one as well
+            tqdm.write(
+                f"warning: training goes on: cannot write {error.filename}: {error.strerror}"
+            )
 
 
 @HOOKS.register_module()
@@ -163,6 +171,9 @@ class HistoryEarlyStoppingHook(EarlyStoppingHook):
     A validation whose metric has no value (the surface distance of a class that is not predicted
     yet) is one without improvement; mmengine would stop at once.
     """
+
+    # Remembers before `CatchUpValidationHook` adds to it, however a config orders the two.
+    priority = "LOW"
 
     def before_train(self, runner: Any) -> None:
         """Replay the monitored metric of the epochs before the point of resuming."""
@@ -193,18 +204,18 @@ class CatchUpValidationHook(Hook):
         self.monitor = monitor
 
     def before_train(self, runner: Any) -> None:
-        """Validate before training goes on, if that is due."""
-        history = stored_history(runner.work_dir)
-        due = runner.epoch >= runner.val_begin and runner.epoch % runner.val_interval == 0
-        if (
-            runner.val_loop is not None
-            and _counts_epochs(runner)
-            and due
-            and not runner.train_loop.steps_done
-            and history
-            and history[-1]["epoch"] == runner.epoch
-        ):
-            runner.val_loop.run()
+        """Validate before training goes on, if that is due.
+
+        A state is kept before the validation, which schedulers and early stopping may follow: it
+        is done again even where the history has its figures.
+        """
+        if not validation_is_due(runner):
+            return
+        if runner.kept_history is None:  # a state of an earlier version
+            history = stored_history(runner.work_dir) if _counts_epochs(runner) else []
+            if not history or history[-1]["epoch"] != runner.epoch or self.monitor in history[-1]:
+                return
+        runner.val_loop.run()
 
 
 def _clock(seconds: float) -> str:
@@ -250,6 +261,7 @@ class ProgressHook(Hook):
         self._validations = len(earlier)
         for record in earlier:
             self._note(record.get(self.monitor), record["epoch"])
+            self._loss = record.get("loss") or self._loss
         self._bar = tqdm(
             total=runner.max_iters,
             initial=runner.iter,

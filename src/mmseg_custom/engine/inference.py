@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
-from PIL import Image
 from torch import nn
 
 import seglab.mmseg_custom as _registered  # noqa: F401
@@ -23,17 +22,21 @@ from seglab.mmseg_custom.engine.console import quiet_console
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
 from seglab.utils.config_utils import building, class_names, take_pretrained
 from seglab.utils.errors import UserError
+from seglab.utils.image_limits import open_image
 
 LabelArray = npt.NDArray[np.uint8]
 
 
-def load_model(config: Config, checkpoint: str | Path, device: str) -> nn.Module:
+def load_model(
+    config: Config, checkpoint: str | Path, device: str, trust: bool = False
+) -> nn.Module:
     """Build the config's model with a checkpoint's weights, ready for inference.
 
     Args:
         config: The config the checkpoint was trained with.
         checkpoint: A `.pth` or `.safetensors` file.
         device: 'cpu' or 'cuda'.
+        trust: Unpickle a checkpoint that holds more than weights, see `load_checkpoint_file`.
 
     Returns:
         The model on the device, in evaluation mode.
@@ -41,22 +44,39 @@ def load_model(config: Config, checkpoint: str | Path, device: str) -> nn.Module
     Raises:
         UserError: The checkpoint is missing, damaged, or of another model or other classes.
     """
-    register_all_modules(init_default_scope=False)
-    init_default_scope("mmseg")
-    take_pretrained(config)  # the checkpoint holds every weight
-    content = load_checkpoint_file(checkpoint)
-    trained = tuple((content.get("meta", {}).get("dataset_meta") or {}).get("classes", ()))
+    content = load_checkpoint_file(checkpoint, trust=trust)
+    trained = _trained_classes(content)
     if trained and trained != class_names(config):
         raise UserError(
             f"checkpoint {checkpoint} was trained for the classes {', '.join(trained)}; the "
             f"config declares {', '.join(class_names(config))}",
-            "use the config the checkpoint was trained with (config.py beside it)",
+            "use the config the checkpoint was trained with (config.json beside it)",
         )
-    with building(config):
-        model: nn.Module = MODELS.build(config.model)
+    model = build_model(config)
     load_weights_into(model, content, checkpoint)
     quiet_console(MMLogger.get_current_instance())
     return model.to(device).eval()
+
+
+def build_model(config: Config) -> nn.Module:
+    """Build the config's model without pretrained weights: a checkpoint holds every weight.
+
+    Raises:
+        UserError: It does not build.
+    """
+    register_all_modules(init_default_scope=False)
+    init_default_scope("mmseg")
+    take_pretrained(config)
+    with building(config):
+        model: nn.Module = MODELS.build(config.model)
+    return model
+
+
+def _trained_classes(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes that a checkpoint says it was trained for; none where it does not say."""
+    known = content.get("meta", {}).get("dataset_meta")
+    classes = known.get("classes") if isinstance(known, Mapping) else None
+    return tuple(map(str, classes)) if isinstance(classes, list | tuple) else ()
 
 
 @torch.inference_mode()
@@ -113,5 +133,5 @@ class ImageSegmenter:
         """Whether an image is to be scaled: a hair-thin one would be left without pixels."""
         if self.image_size is None:
             return False
-        with Image.open(path) as image:
+        with open_image(Path(path)) as image:
             return max(image.size) < min(image.size) * min(self.image_size)

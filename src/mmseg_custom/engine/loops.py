@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from mmengine.dist import broadcast, get_world_size
+from mmengine.hooks import EMAHook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import LOOPS
 from torch.utils.data import BatchSampler, DataLoader
 
 from seglab.mmseg_custom.datasets.seeded import SeededSampler
+from seglab.mmseg_custom.engine.stopping import StoppedInValidation
 from seglab.utils.random_state import isolated
+from seglab.utils.resume_files import Place
 
 
 @LOOPS.register_module()
@@ -66,8 +70,39 @@ class ExactValLoop(ValLoop):
 
     def run(self) -> Any:
         """Validate; returns the metrics."""
-        with isolated():
-            return super().run()
+        _share_buffers(self.runner)
+        try:
+            with isolated():
+                return super().run()
+        except StoppedInValidation:
+            # Out here training's random numbers are back.
+            by_epoch = isinstance(self.runner.train_loop, EpochBasedTrainLoop)
+            done = Place(self.runner.epoch) if by_epoch else Place(0, self.runner.iter, False)
+            self.runner.keep_state(done)
+            raise
+
+
+def validation_is_due(runner: Any) -> bool:
+    """Whether a run validates at the place where it is, before any further step."""
+    loop = runner.train_loop
+    if runner.val_loop is None or (hasattr(loop, "steps_done") and loop.steps_done):
+        return False
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    if hasattr(loop, "_decide_current_val_interval"):
+        loop._decide_current_val_interval()
+    begun = done > 0 and done >= loop.val_begin
+    return bool(begun and (done % loop.val_interval == 0 or done == last))
+
+
+def _share_buffers(runner: Any) -> None:
+    """Give every process the first one's running means, which are those that are kept."""
+    if get_world_size() == 1:
+        return
+    averaged = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+    for model in (runner.bare_model, *averaged):
+        for buffer in model.buffers():
+            broadcast(buffer, 0)
 
 
 class _ExactIterator(_InfiniteDataloaderIterator):

@@ -37,6 +37,7 @@ from seglab.utils.prediction_cache import (
     write_index,
 )
 from seglab.utils.result_files import LAST_CHECKPOINT
+from seglab.utils.resume_files import fault_of
 
 _EARLY_STOPPING = ("HistoryEarlyStoppingHook", "EarlyStoppingHook")
 
@@ -225,7 +226,7 @@ def _train_fold(config: Config, work_dir: Path, options: FoldOptions) -> Path:
     """Train, or go on with, one fold; returns the last epoch's checkpoint."""
     pointer = work_dir / LAST_CHECKPOINT
     done = work_dir / f"epoch_{options.epochs}.pth"
-    if not done.is_file():
+    if not done.is_file() or fault_of(done) is not None:
         resume = pointer.is_file()
         if not resume and work_dir.is_dir():  # stopped before its first epoch was done
             shutil.rmtree(work_dir)

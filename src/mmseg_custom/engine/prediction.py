@@ -14,8 +14,9 @@ from seglab.mmseg_custom.engine.inference import ImageSegmenter, LabelArray, loa
 from seglab.mmseg_custom.engine.training import select_device
 from seglab.utils.config_utils import dataset_metainfo
 from seglab.utils.errors import UserError
+from seglab.utils.image_limits import open_image
 from seglab.utils.io_utils import atomic_path, require_writable
-from seglab.utils.paths import IMAGE_SUFFIXES
+from seglab.utils.paths import IMAGE_SUFFIXES, output_path
 from seglab.utils.visualization_utils import class_colors, overlay_mask
 
 
@@ -68,14 +69,16 @@ def _check_readable(images: Sequence[Path]) -> None:
     faults = []
     for path in tqdm(images, desc="checking", unit="image", delay=1, leave=False):
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 image.load()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UserError as error:
+            faults.append(error.message)
+        except Exception as error:  # Pillow's decoders raise almost anything on damaged files
             faults.append(f"{path} ({error})")
     if faults:
         raise UserError(
             f"{len(faults)} of {len(images)} images cannot be read:\n    " + "\n    ".join(faults),
-            "mend or remove them",
+            "mend, shrink or remove them",
         )
 
 
@@ -108,6 +111,7 @@ def predict_images(
     device: str = "auto",
     native_size: bool = False,
     overwrite: bool = False,
+    trust: bool = False,
 ) -> int:
     """Segment images and write `masks/NAME.png` and `overlays/NAME.png`.
 
@@ -119,6 +123,7 @@ def predict_images(
         device: 'auto', 'cpu' or 'cuda'.
         native_size: Do not scale images to the size of training.
         overwrite: Replace results that exist.
+        trust: Unpickle a checkpoint that holds more than weights.
 
     Returns:
         The number of images.
@@ -126,20 +131,25 @@ def predict_images(
     Raises:
         UserError: An image cannot be read (all such are listed), or the checkpoint does not fit.
     """
-    kinds = ("masks", "overlays")
-    targets = [output_dir / kind / f"{name}.png" for name in images.values() for kind in kinds]
-    _check_free(targets, overwrite)
+    targets = {
+        kind: {
+            path: output_path(output_dir / kind, f"{name.as_posix()}.png")
+            for path, name in images.items()
+        }
+        for kind in ("masks", "overlays")
+    }
+    _check_free([path for each in targets.values() for path in each.values()], overwrite)
     _check_readable(list(images))
-    model = load_model(config, checkpoint, select_device(device))
+    model = load_model(config, checkpoint, select_device(device), trust)
     require_writable(output_dir, "--output-dir")
     segment = ImageSegmenter(model, None if native_size else _trained_size(config))
     metainfo = dataset_metainfo(config)
     palette = class_colors(len(metainfo["classes"]), metainfo.get("palette"))
-    for path, name in tqdm(images.items(), desc="predicting", unit="image"):
+    for path in tqdm(images, desc="predicting", unit="image"):
         labels = segment(path)
-        _save_image(output_dir / "masks" / f"{name}.png", labels)
+        _save_image(targets["masks"][path], labels)
         # Read as the model read it: orientation flags in the file are applied by both.
         image = mmcv.imread(str(path), channel_order="rgb")
         overlay = overlay_mask(image, labels, palette)
-        _save_image(output_dir / "overlays" / f"{name}.png", overlay)
+        _save_image(targets["overlays"][path], overlay)
     return len(images)

@@ -15,7 +15,7 @@ from seglab.mmseg_custom.engine.record import read_record
 from seglab.utils.data_hashes import hash_samples, json_sha256, summarise_hashes
 from seglab.utils.errors import UserError
 
-#: mmengine gives such names to the checkpoints that a validation chose, and to no others.
+#: The names of the checkpoints that a validation chose, and of no others.
 _CHOSEN = re.compile(r"best_.+_(epoch|iter)_\d+\.\w+")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from seglab.utils.data_hashes import json_sha256
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, write_json, write_text
 from seglab.utils.result_files import CONFIG_FILE, CONFIG_JSON, RUN_FILE
@@ -62,6 +63,7 @@ class RunRecord:
                 )
         self._content = {**self._content, **built, **earlier}
         self._content["sessions"] = [*self._content["sessions"], self._session]
+        self._content["config_sha256"] = json_sha256(config.to_dict())  # of the one stored now
         self._started = time.perf_counter()
         self._session["began"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         write_text(self.work_dir / CONFIG_FILE, config.pretty_text)

@@ -11,6 +11,7 @@ from typing import Any
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, require_writable
+from seglab.utils.paths import name_fault
 from seglab.utils.result_files import (
     LAB_SCORES_FILE,
     METRICS_FILE,
@@ -83,7 +84,8 @@ def _replace(stage: Path, folder: Path) -> None:
     pictures = _read(folder / METRICS_FILE).get("pictures", [])
     (folder / METRICS_FILE).unlink(missing_ok=True)
     for name in pictures if isinstance(pictures, list) else ():
-        (folder / Path(str(name)).name).unlink(missing_ok=True)
+        if isinstance(name, str) and name == Path(name).name and not name_fault(name):
+            (folder / name).unlink(missing_ok=True)
     (folder / LAB_SCORES_FILE).unlink(missing_ok=True)  # not every test writes one
     for path in sorted(stage.iterdir(), key=lambda path: path.name == METRICS_FILE):
         path.replace(folder / path.name)

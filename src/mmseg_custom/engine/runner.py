@@ -9,13 +9,14 @@ import mmengine
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from torch import Tensor, nn
 
 from seglab.mmseg_custom.datasets.seeded import seeded_loader
 from seglab.mmseg_custom.engine.checkpointing import SafeCheckpointHook
 from seglab.mmseg_custom.engine.console import quiet_console
+from seglab.mmseg_custom.engine.full_disk import FullDisk
 from seglab.mmseg_custom.engine.history import rewind_history
 from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, exact_loop
 from seglab.mmseg_custom.engine.stopping import StopHook, StopRequest
@@ -57,18 +58,24 @@ class SeglabRunner(Runner):
         return model
 
     _random_states: Sequence[dict[str, Any]] = ()
-    _gradients: Mapping[str, Tensor] = {}
+    _gradients: Sequence[Mapping[str, Tensor]] = ()
+    #: The history up to the point where the run was resumed; None if its state tells none.
+    kept_history: list[dict[str, Any]] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        full_disk = FullDisk()
+        full_disk.guard_log(self.logger)
+        full_disk.guard_figures(self.visualizer)
         #: Whether the run was asked to stop.
         self.stop_request = StopRequest()
         self.register_hook(StopHook())
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build a loop that can start at any step, over samples that carry their own seeds."""
-        if isinstance(self._train_dataloader, dict):
-            self._train_dataloader = seeded_loader(self._train_dataloader)
+        loader: Any = self._train_dataloader  # type: ignore[has-type]
+        if isinstance(loader, dict):
+            self._train_dataloader = seeded_loader(loader)
         if isinstance(loop, dict):
             loop = exact_loop(loop)
         return super().build_train_loop(loop)
@@ -90,11 +97,13 @@ class SeglabRunner(Runner):
         super().load_or_resume()
         if self._resume:
             rewind_history(self)
+        gradients = _own(self._gradients) or {}
         for name, parameter in self.bare_model.named_parameters():
-            if name in self._gradients:
-                parameter.grad = self._gradients[name].to(parameter.device)
-        if self._random_states:
-            random_state.restore(self._random_states[min(get_rank(), len(self._random_states) - 1)])
+            if name in gradients:
+                parameter.grad = gradients[name].to(parameter.device)
+        if random := _own(self._random_states):
+            random_state.restore(random)
+        self._gradients = ()
         if self.on_start is not None:
             self.on_start()
 
@@ -124,7 +133,8 @@ class SeglabRunner(Runner):
         checkpoint.get("meta", {}).pop("config", None)
         if self._resume:
             self._random_states = checkpoint.get("random", [])
-            self._gradients = checkpoint.get("gradients", {})
+            self._gradients = checkpoint.get("gradients", [])
+            self.kept_history = checkpoint.get("history")
             if isinstance(self.train_loop, ExactEpochTrainLoop):
                 self.train_loop.steps_done = checkpoint.get("meta", {}).get("steps_done", 0)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -159,27 +169,32 @@ class SeglabRunner(Runner):
             "random": all_gather_object(random_state.capture()),
         }
         if not self.optim_wrapper.should_update():  # gradients are being accumulated
-            content["gradients"] = {
+            gradients = {
                 name: parameter.grad.cpu()
                 for name, parameter in self.bare_model.named_parameters()
                 if parameter.grad is not None
             }
+            content["gradients"] = all_gather_object(gradients)
         self.call_hook("before_save_checkpoint", checkpoint=content)
         return content
 
-    def keep_state(self, steps_done: int) -> bool:
-        """Keep the state after a step, wherever it is; returns whether it is kept.
+    def keep_state(self, place: Place) -> bool:
+        """Keep the state, wherever the run is; returns whether it is kept.
 
         Args:
-            steps_done: Finished steps of the epoch that is under way.
+            place: How far the run has come.
         """
-        by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
-        place = Place(self.epoch, steps_done) if by_epoch else Place(0, self.iter + 1, False)
         hooks = [hook for hook in self.hooks if isinstance(hook, SafeCheckpointHook)]
         return bool(hooks) and hooks[0].save_state(self, place)
 
     def deployed_weights(self) -> dict[str, Tensor]:
         """The weights that validation scores: the averaged ones where there are such."""
-        content = {"state_dict": weights_to_cpu(self.bare_model.state_dict())}
+        content: dict[str, Any] = {"state_dict": weights_to_cpu(self.bare_model.state_dict())}
         self.call_hook("before_save_checkpoint", checkpoint=content)
-        return content["state_dict"]
+        weights: dict[str, Tensor] = content["state_dict"]
+        return weights
+
+
+def _own(states: Sequence[Any]) -> Any:
+    """This process's part of what every process of a run had; None if nothing was kept."""
+    return states[min(get_rank(), len(states) - 1)] if states else None

@@ -8,14 +8,20 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
-from mmengine.hooks import Hook
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.hooks import EMAHook, Hook
+from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 from tqdm import tqdm
 
+from seglab.utils.resume_files import Place
 from seglab.utils.script import Stopped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StoppedInValidation(Stopped):
+    """A signal came while a run validated; its state is still to be kept."""
 
 
 class StopRequest:
@@ -82,8 +88,10 @@ class StopHook(Hook):
         number = runner.stop_request.agreed()
         if not number:
             return
-        tqdm.write("stopping: keeping the state of the run ...")
-        runner.keep_state(batch_idx + 1)
+        _say()
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        done = batch_idx + 1 if by_epoch else runner.iter + 1
+        runner.keep_state(Place(runner.epoch if by_epoch else 0, done, by_epoch))
         raise Stopped(number)
 
     def after_val_iter(
@@ -93,6 +101,21 @@ class StopHook(Hook):
         data_batch: Any = None,  # noqa: ARG002
         outputs: Any = None,  # noqa: ARG002
     ) -> None:
-        """Stop: the state from before the validation is kept already."""
-        if runner.stop_request.agreed():
-            raise Stopped(runner.stop_request.signal_number or signal.SIGTERM)
+        """Stop; `ExactValLoop` keeps the state.
+
+        Several processes may have different numbers of batches to validate, so they wait for the
+        next step, after which they can agree.
+        """
+        number = runner.stop_request.signal_number
+        if not number or get_world_size() > 1:
+            return
+        _say()
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):
+                hook.after_val_epoch(runner)  # puts the trained weights back
+        raise StoppedInValidation(number)
+
+
+def _say() -> None:
+    if get_rank() == 0:
+        tqdm.write("stopping: keeping the state of the run ...")

@@ -56,6 +56,7 @@ class TestOptions:
         overwrite: Replace the results of another test in `output_dir`.
         command: The command line, for the record.
         reproduce_lab: Also score the lab's way, see `seglab.mmseg_custom.engine.lab_scoring`.
+        trust_checkpoint: Unpickle a checkpoint that holds more than weights.
     """
 
     checkpoint: Path
@@ -67,6 +68,7 @@ class TestOptions:
     overwrite: bool = False
     command: Sequence[str] = ()
     reproduce_lab: bool = False
+    trust_checkpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def test(config: Config, options: TestOptions) -> TestResult:
     _check_options(config, options)
     device = select_device(options.device)
     # A copy: what is recorded is the config as it was given.
-    model = load_model(copy.deepcopy(config), options.checkpoint, device)
+    model = load_model(copy.deepcopy(config), options.checkpoint, device, options.trust_checkpoint)
     checkpoint_sha256 = sha256_file(options.checkpoint)
     folder = options.output_dir or default_output_dir(options.checkpoint, options.split)
     if options.output_dir is not None and not options.overwrite:

@@ -81,7 +81,9 @@ class ThresholdCurve:
         }
 
 
-def choose_threshold(config: Config, checkpoint: Path, device: str = "auto") -> ThresholdCurve:
+def choose_threshold(
+    config: Config, checkpoint: Path, device: str = "auto", trust: bool = False
+) -> ThresholdCurve:
     """Score every threshold on val.
 
     Val is what a threshold may be chosen on: chosen on test, the figures of test would be
@@ -91,13 +93,14 @@ def choose_threshold(config: Config, checkpoint: Path, device: str = "auto") -> 
         config: The config the checkpoint was trained with.
         checkpoint: The weights.
         device: 'auto', 'cpu' or 'cuda'.
+        trust: Unpickle a checkpoint that holds more than weights.
 
     Raises:
         UserError: The model has no threshold, there is no val split, or nothing to choose by.
     """
     if config.get("val_dataloader") is None:
         raise UserError(f"config {config.filename} has no val_dataloader", "add one")
-    model = load_model(copy.deepcopy(config), checkpoint, select_device(device))
+    model = load_model(copy.deepcopy(config), checkpoint, select_device(device), trust)
     head: Any = model.decode_head
     if head.out_channels != 1:
         raise UserError(

@@ -30,7 +30,13 @@ from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
 from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
-from seglab.utils.resume_files import ResumePoint, fault_of, newest_valid, resume_files
+from seglab.utils.resume_files import (
+    ResumePoint,
+    fault_of,
+    newest_valid,
+    remove_leftovers,
+    resume_files,
+)
 from seglab.utils.run_files import STAMP, counts_epochs
 from seglab.utils.script import Stopped, was_interrupted
 from seglab.utils.tracking.tracker import Tracker
@@ -293,6 +299,7 @@ def train(
 
 def _begin(record: RunRecord, config: Config, runner: Any, tracker: Tracker | None) -> None:
     """Write what is known when nothing can refuse the run any more."""
+    remove_leftovers(record.work_dir)
     record.begin(config, _facts_of(runner))
     if tracker is not None:
         begin_training(tracker, config)

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from seglab.mmseg_custom.engine.record import read_record
+
+
+def model_facts(config: Config) -> dict[str, Any]:
+    """The names of a config's model and of its parts."""
+    model = config.model
+    parts = {part: model.get(part) for part in ("backbone", "decode_head")}
+    types = {part: node.get("type") for part, node in parts.items() if isinstance(node, Mapping)}
+    return {"model": model.get("type"), **types}
 
 
 def weight_facts(runner: Any, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -21,7 +31,7 @@ def weight_facts(runner: Any, metrics: Mapping[str, float]) -> dict[str, Any]:
     environment = record.get("environment", {})
     return {
         "schema": 1,
-        "model": runner.cfg.model.get("type"),
+        **model_facts(runner.cfg),
         "classes": list(metainfo.get("classes", ())),
         "palette": metainfo.get("palette"),
         "hypothesis": record.get("hypothesis"),

@@ -49,7 +49,7 @@ class ConfusionMetric(BaseMetric):
         boundary: Also compute Boundary IoU, HD95 and NSD.
         calibration: Also compute the calibration error, from the model's `seg_logits`.
         prefix: Put before every key: with `prefix="val"` the mean Dice is `val/mDice`, and
-            `save_best="val/mDice"` writes `best_val_mDice_epoch_N.pth`.
+            `save_best="val/mDice"` writes `best_val_mDice_epoch_N.safetensors`.
         collect_device: Where results of several processes are gathered, `"cpu"` or `"gpu"`.
         collect_dir: The folder they are exchanged through on the CPU.
     """

@@ -132,6 +132,8 @@ def training_results(run_folder: Path, time: float | None = None) -> list[Entry]
         entries.append(_not_uploaded(checkpoint.name, time))
     elif checkpoint is not None:
         entries.append(_checkpoint(checkpoint, best, monitor, time))
+        facts = checkpoint.with_suffix(".json").name  # none beside a .pth of earlier versions
+        entries += file_entries(run_folder, [facts], time)
     names = [RUN_FILE, CONFIG_FILE, CONFIG_JSON, HISTORY_FILE]
     logs = [path for session in session_folders(run_folder) for path in session.glob("*.log")]
     names += [path.relative_to(run_folder).as_posix() for path in sorted(logs)]

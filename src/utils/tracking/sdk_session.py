@@ -20,6 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
 from seglab.utils.errors import UserError
+from seglab.utils.paths import name_fault
+from seglab.utils.zip_files import bomb_fault
 
 TASK_FILE = "task.json"
 METRICS_FILE = "metrics.jsonl"
@@ -29,9 +31,6 @@ Event = dict[str, Any]
 
 _LONGEST_LINE = 128 << 20  # bytes; the SDK writes one line for each time it reports
 _LARGEST_TASK = 64 << 20
-# Deflate reaches 1032. What the SDK writes stays far below; a member that would fill a disk not.
-_MOST_RATIO = 300
-_UNSUSPICIOUS = 64 << 20  # bytes
 #: What reading a damaged zip or a vanished file raises.
 _DAMAGE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _REMAKE = "make the session again, or copy it again: it was not copied or written to its end"
@@ -107,16 +106,15 @@ class ZipSource:
 
     def _check(self, member: zipfile.ZipInfo) -> None:
         name = member.filename
-        path = PurePosixPath(name.replace("\\", "/"))
         fault = ""
-        if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+        if name_fault(name) or name[1:2] == ":":
             fault = "leads out of the session"
         elif stat.S_ISLNK(member.external_attr >> 16):
             fault = "is a link"
         elif member.flag_bits & 1:
             fault = "is encrypted"
-        elif member.file_size > max(_UNSUSPICIOUS, _MOST_RATIO * member.compress_size):
-            fault = f"claims to unpack to {member.file_size / 1e9:.1f} GB: a zip bomb"
+        else:
+            fault = bomb_fault(member.file_size, member.compress_size)
         if fault:
             raise UserError(
                 f"{self._path}: its member {name!a} {fault}",

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from seglab.data.preflight import decode
 from seglab.data.preflight.decode import decode_file, decode_files
 
 
@@ -94,7 +93,7 @@ def test_a_missing_file_and_a_folder_have_a_problem(tmp_path):
 def test_oversized_files_are_not_decoded(tmp_path, monkeypatch):
     Image.new("L", (2000, 600)).save(tmp_path / "big.png")
     assert decode_file(tmp_path / "big.png").readable
-    monkeypatch.setattr(decode, "MAX_MEGAPIXELS", 1)
+    monkeypatch.setenv("SEGLAB_MAX_MEGAPIXELS", "1")
     facts = decode_file(tmp_path / "big.png")
     assert facts.oversized
     assert not facts.readable

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglab.data.preflight import decode, image_checks, run_preflight
+from seglab.data.preflight import image_checks, run_preflight
 
 from .conftest import SIZE, dataset_dict, draw_image, draw_mask, write_pair
 
@@ -91,7 +91,7 @@ def test_unreadable_files(root, make_config, kind, code):
 
 
 def test_oversized_file(root, make_config, monkeypatch):
-    monkeypatch.setattr(decode, "MAX_MEGAPIXELS", 0.0005)
+    monkeypatch.setenv("SEGLAB_MAX_MEGAPIXELS", "0.0005")
     spoil(root, "img", "a.jpg", draw_image(0, (40, 40)))
     assert_found(run_preflight(make_config()), "oversized-file", "img/train/a.jpg")
 

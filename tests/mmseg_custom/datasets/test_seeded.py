@@ -1,7 +1,7 @@
 """Samples that carry their own seeds."""
 
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from seglab.mmseg_custom.datasets.seeded import SampleIndex, SeededDataset, Seed
 class Noise:
     """A data set that gives a random number for each index."""
 
-    metainfo = {"classes": ("a", "b")}
+    metainfo: ClassVar[dict[str, Any]] = {"classes": ("a", "b")}
 
     def __len__(self) -> int:
         return 10
@@ -26,7 +26,7 @@ def sampler(**options: Any) -> SeededSampler:
 
 
 def test_an_index_keeps_its_seed_on_its_way_to_a_worker() -> None:
-    index = pickle.loads(pickle.dumps(SampleIndex(4, 77)))  # noqa: S301 - our own
+    index = pickle.loads(pickle.dumps(SampleIndex(4, 77)))
     assert (index, index.seed, type(index)) == (4, 77, SampleIndex)
 
 
@@ -38,7 +38,7 @@ def test_a_sample_depends_on_its_seed_alone() -> None:
 
 
 def test_it_is_the_inner_data_set_in_all_else() -> None:
-    data = pickle.loads(pickle.dumps(SeededDataset(Noise())))  # noqa: S301 - our own
+    data = pickle.loads(pickle.dumps(SeededDataset(Noise())))
     assert (len(data), data.metainfo) == (10, Noise.metainfo)
     with pytest.raises(AttributeError, match="colour"):
         _ = data.colour

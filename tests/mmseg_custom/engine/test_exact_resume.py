@@ -1,104 +1,34 @@
 """A run that was stopped and resumed equals one that was not, bit for bit."""
 
 import json
-import shutil
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from mmengine.runner import Runner
+from resuming import BY_ITERATION, EVERYTHING, assert_equal_ends, make_starts_quick, run, stop_at
+from yapf.yapflib import yapf_api
 
 from seglab.mmseg_custom.datasets.seeded import seeded_loader
-from seglab.mmseg_custom.engine.history import read_history
-from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, choose_work_dir, train
-from seglab.utils.checkpoint_utils import load_checkpoint_file
 from seglab.utils.config_utils import building, load_config
-from seglab.utils.resume_files import place_of, resume_files
-
-#: Random augmentation, dropout, averaged weights, early stopping, gradients over two steps: what
-#: has a state of its own. 12 images in batches of 4: three steps an epoch.
-EVERYTHING = """
-_base_ = [{base!r}]
-train_cfg = dict(max_epochs=3)
-optim_wrapper = dict(accumulative_counts=2)
-custom_hooks = [
-    dict(type="HistoryHook"), dict(type="ProgressHook"), dict(type="CatchUpValidationHook"),
-    dict(type="EMAHook", momentum=0.5), dict(type="HistoryEarlyStoppingHook", patience=2),
-]
-default_hooks = dict(checkpoint=dict(every_n_steps=1, max_keep_ckpts=-1))
-"""
-BY_ITERATION = """
-_base_ = [{base!r}]
-train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=8, val_interval=3)
-param_scheduler = [dict(type="WarmupDecayLR", by_epoch=False)]
-train_dataloader = dict(sampler=dict(type={sampler!r}))
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1))
-log_processor = dict(by_epoch=False)
-"""
+from seglab.utils.resume_files import resume_files
 
 
-def run(config: Path, folder: Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
-    loaded = load_config(config, overrides)
-    options = TrainOptions(
-        work_dir=folder, resume=resume, device="cpu", from_scratch=not resume
-    )
-    apply_options(loaded, options, choose_work_dir(loaded, options))
-    train(loaded, options, folder)
-    return folder
-
-
-def differences(first: Any, second: Any, where: str = "") -> list[str]:
-    """Where two states differ; the log's times are left out."""
-    if isinstance(first, torch.Tensor):
-        return [] if torch.equal(first, second) else [where]
-    if isinstance(first, dict):
-        keys = (first.keys() | second.keys()) - {"message_hub", "epoch_under_way"}
-        found = [f"{where}.{key}" for key in keys if (key in first) != (key in second)]
-        shared = [key for key in keys if key in first and key in second]
-        return found + [
-            each for key in shared for each in differences(first[key], second[key], f"{where}.{key}")
-        ]
-    if isinstance(first, list | tuple):
-        pairs = enumerate(zip(first, second, strict=True))
-        return [each for i, pair in pairs for each in differences(*pair, f"{where}[{i}]")]
-    return [] if first == second else [where]
-
-
-def stop_at(finished: Path, name: str, folder: Path) -> None:
-    """What a run would have left if it had been killed after writing a state.
-
-    Its history and its best weights may be newer than the state, as after a real kill.
-    """
-    shutil.copytree(finished, folder)
-    for path in resume_files(folder):
-        if place_of(path.name) > place_of(name):
-            path.unlink()
-
-
-def assert_equal_ends(expected: Path, given: Path) -> None:
-    last = resume_files(expected)[0].name
-    states = [load_checkpoint_file(folder / last) for folder in (expected, given)]
-    assert differences(*states) == []
-    histories = [
-        [{k: v for k, v in record.items() if k != "seconds"} for record in read_history(folder)]
-        for folder in (expected, given)
-    ]
-    assert histories[0] == histories[1]
-    best = [
-        {path.name: path.read_bytes() for path in folder.glob("best_*.safetensors")}
-        for folder in (expected, given)
-    ]
-    assert best[0] == best[1] != {}
+@pytest.fixture(scope="module", autouse=True)
+def quick_starts() -> Iterator[None]:
+    """See `make_starts_quick`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, "FormatCode", yapf_api.FormatCode)
+        make_starts_quick()
+        yield
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config_text: str
-) -> tuple[Path, Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_config_text: str) -> tuple[Path, Path]:
     """A config with everything that has a state, and a run of it that nobody disturbed."""
     folder = tmp_path_factory.mktemp("exact")
     (folder / "tiny.py").write_text(tiny_config_text)
@@ -107,13 +37,44 @@ def finished(
     return config, run(config, folder / "undisturbed")
 
 
-def test_a_run_goes_on_from_every_step_as_if_it_had_not_stopped(
-    finished: tuple[Path, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    "name",
+    [
+        "epoch_0_step_1.pth",  # gradients of one of two steps
+        "epoch_1.pth",  # before its validation
+        "epoch_1_step_2.pth",
+        "epoch_2_step_2.pth",
+    ],
+)
+def test_a_run_goes_on_as_if_it_had_not_stopped(
+    finished: tuple[Path, Path], tmp_path: Path, name: str
 ) -> None:
     config, undisturbed = finished
-    names = [path.name for path in resume_files(undisturbed)]
-    assert "epoch_1_step_2.pth" in names and "epoch_2.pth" in names
-    for name in names[1:]:
+    stop_at(undisturbed, name, tmp_path / "run")
+    assert_equal_ends(undisturbed, run(config, tmp_path / "run", resume=True))
+
+
+def test_what_is_newer_than_the_state_is_not_needed(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A kill right after a state was kept leaves neither its validation nor the best weights."""
+    config, undisturbed = finished
+    stop_at(undisturbed, "epoch_1.pth", tmp_path / "run")
+    for path in (tmp_path / "run").glob("best_*"):
+        path.unlink()
+    (tmp_path / "run" / "history.jsonl").unlink()
+    (tmp_path / "run" / ".epoch_1_step_1.x_3ab1cd.pth").write_bytes(b"half of a state")
+    assert_equal_ends(undisturbed, run(config, tmp_path / "run", resume=True))
+    assert not list((tmp_path / "run").glob(".*.pth"))
+
+
+def test_early_stopping_counts_no_validation_twice(tiny_config: Path, tmp_path: Path) -> None:
+    config = tmp_path / "everything.py"
+    text = EVERYTHING.format(base=str(tiny_config)).replace("max_epochs=3", "max_epochs=9")
+    config.write_text(text.replace("patience=2", "patience=2, min_delta=100"))
+    undisturbed = run(config, tmp_path / "undisturbed")
+    assert resume_files(undisturbed)[0].name == "epoch_3.pth"  # the first is best, two are not
+    for name in ("epoch_2.pth", "epoch_3.pth"):
         stop_at(undisturbed, name, tmp_path / name)
         assert_equal_ends(undisturbed, run(config, tmp_path / name, resume=True))
 
@@ -144,9 +105,12 @@ def test_runs_measured_in_iterations(tiny_config: Path, tmp_path: Path, sampler:
     config = tmp_path / "by_iteration.py"
     config.write_text(BY_ITERATION.format(base=str(tiny_config), sampler=sampler))
     undisturbed = run(config, tmp_path / "undisturbed")
-    for step in (2, 4):
-        stop_at(undisturbed, f"iter_{step}.pth", tmp_path / str(step))
-        assert_equal_ends(undisturbed, run(config, tmp_path / str(step), resume=True))
+    for step in (2, 3):  # a validation follows the third
+        folder = tmp_path / str(step)
+        stop_at(undisturbed, f"iter_{step}.pth", folder)
+        for path in (*folder.glob("best_*"), folder / "history.jsonl"):
+            path.unlink()
+        assert_equal_ends(undisturbed, run(config, folder, resume=True))
 
 
 def test_every_epoch_augments_in_another_way(tiny_config: Path, tmp_path: Path) -> None:
@@ -208,3 +172,25 @@ def test_fifty_kills(tiny_config: Path, tmp_path: Path, project_root: Path) -> N
     assert counts["kills"] >= 50
     assert counts["kills while writing"] and counts["kills at a random time"]
     assert counts["equal ends"] == counts["runs"]
+
+
+def test_two_processes_stop_and_go_on_together(
+    tiny_config: Path, tmp_path: Path, project_root: Path
+) -> None:
+    config = tmp_path / "everything.py"
+    text = EVERYTHING.format(base=str(tiny_config))
+    text = text.replace("momentum=0.5", "momentum=0.5, update_buffers=True")
+    config.write_text(text + "train_dataloader = dict(batch_size=2)\n")
+    done = subprocess.run(
+        [sys.executable, project_root / "tests" / "two_processes.py", config, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "codes": [[0, 0], [143, 143], [0, 0]],
+        "kept": "epoch_1_step_2.pth",
+        "different": [],
+    }

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from seglab.mmseg_custom.engine.hooks import HistoryEarlyStoppingHook, read_history
+from seglab.mmseg_custom.engine.history import read_history
+from seglab.mmseg_custom.engine.hooks import HistoryEarlyStoppingHook
 from seglab.mmseg_custom.engine.monitor import (
     Monitor,
     best_checkpoint,
@@ -179,7 +180,7 @@ def test_a_stored_config_names_it_once_and_can_be_given_another(
     assert stored.count("mDice") == 1
     second = run(tmp_path / "a" / "config.py", [f"{SAVE_BEST}=ECE"], work_dir=tmp_path / "b")
     assert second.monitor == Monitor("val/ECE", "less")
-    assert second.best_checkpoint == tmp_path / "b" / "best_val_ECE_epoch_1.pth"
+    assert second.best_checkpoint == tmp_path / "b" / "best_val_ECE_epoch_1.safetensors"
 
 
 def test_configs_stored_by_older_versions_go_on(tiny_config: Path, tmp_path: Path) -> None:
@@ -209,8 +210,8 @@ def test_training_keeps_the_best_by_real_figures(
     assert len(values) == 2
     best = min(values) if key == "ECE" else max(values)
     epoch = history[values.index(best)]["epoch"]
-    name = f"best_val_{key.replace('/', '_')}_epoch_{epoch}.pth"
-    assert [path.name for path in result.work_dir.glob("best_*")] == [name]
+    name = f"best_val_{key.replace('/', '_')}_epoch_{epoch}.safetensors"
+    assert [path.name for path in result.work_dir.glob("best_*.safetensors")] == [name]
     assert result.best_checkpoint == result.work_dir / name
     record = json.loads((result.work_dir / "run.json").read_text())
     assert record["best"]["epoch"] == epoch and record["monitor"] == f"val/{key}"
@@ -225,8 +226,8 @@ def test_lower_is_better_to_the_last_digit(
     script(*({"HD95/dog": value} for value in (9.0, 5.0001, 5.0, 7.0)))
     overrides = [f"{SAVE_BEST}=HD95/dog", "train_cfg.max_epochs=4"]
     result = run(tiny_config, overrides, work_dir=tmp_path / "run")
-    assert [path.name for path in result.work_dir.glob("best_*")] == [
-        "best_val_HD95_dog_epoch_3.pth"
+    assert [path.name for path in result.work_dir.glob("best_*.safetensors")] == [
+        "best_val_HD95_dog_epoch_3.safetensors"
     ]
     assert result.best["epoch"] == 3
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
@@ -244,7 +245,7 @@ def test_a_figure_without_a_value_yet(
     overrides = [f"{SAVE_BEST}=HD95/dog", "train_cfg.max_epochs=4"]
     result = run(tiny_config, overrides, work_dir=tmp_path / "run")
     assert result.epochs == 4  # mmengine would have stopped at the first NaN
-    assert result.best_checkpoint == tmp_path / "run" / "best_val_HD95_dog_epoch_4.pth"
+    assert result.best_checkpoint == tmp_path / "run" / "best_val_HD95_dog_epoch_4.safetensors"
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     assert "best none yet" in lines[0] and "best 8.00 in epoch 2" in lines[2]
 
@@ -256,10 +257,12 @@ def test_early_stopping_counts_validations_without_a_value() -> None:
     assert stops == [False, False, True, False] and hook.best_score == 1.0
 
 
-def test_no_validation_is_repeated_for_want_of_a_value(
+def test_a_resumed_run_validates_its_last_epoch_once(
     tiny_config: Path, tmp_path: Path, script: Callable[..., None]
 ) -> None:
-    script({"HD95/dog": math.nan}, {"HD95/dog": 3.0})  # a third validation would fail
+    """The state it resumes from is from before that validation."""
+    again = {"HD95/dog": math.nan}
+    script(again, again, {"HD95/dog": 3.0})  # a fourth would fail
     overrides = [f"{SAVE_BEST}=HD95/dog"]
     first = [*overrides, "train_cfg.max_epochs=1"]
     assert run(tiny_config, first, work_dir=tmp_path / "run").best == {}
@@ -287,7 +290,7 @@ def test_the_tool_sums_up_by_that_figure(
     assert train_tool.main(arguments) == 0
     out = capsys.readouterr().out
     assert "val, best epoch 1: val/ECE 4.00" in out
-    assert "best_val_ECE_epoch_1.pth" in out
+    assert "best_val_ECE_epoch_1.safetensors" in out
     assert (tmp_path / "run" / "training_curves.png").is_file()
 
 

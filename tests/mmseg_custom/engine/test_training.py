@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from mmengine.runner import runner as mmengine_runner
 
 from seglab.mmseg_custom.engine.history import read_history
 from seglab.mmseg_custom.engine.training import (
@@ -22,6 +22,7 @@ from seglab.mmseg_custom.evaluation import ConfusionMetric
 from seglab.utils.checkpoint_utils import load_checkpoint_file, weights_of
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
+from seglab.utils.resume_files import write_checked
 
 
 def run(config_path: Path, overrides: Sequence[str] = (), **options: object) -> TrainResult:
@@ -59,7 +60,7 @@ def test_a_run_leaves_everything_behind(tiny_config: Path, tmp_path: Path) -> No
     best = max(history, key=lambda record: record["val/mDice"])
     assert result.best == best
     assert result.best_checkpoint is not None
-    assert result.best_checkpoint.name == f"best_val_mDice_epoch_{best['epoch']}.pth"
+    assert result.best_checkpoint.name == f"best_val_mDice_epoch_{best['epoch']}.safetensors"
     record = json.loads((result.work_dir / "run.json").read_text())
     assert record["status"] == "finished" and record["seed"] == 3 and record["from_scratch"]
     assert record["environment"]["packages"]["torch"] == torch.__version__
@@ -81,29 +82,25 @@ def test_the_best_checkpoint_is_chosen_by_unrounded_values(
 
     monkeypatch.setattr(ConfusionMetric, "compute_metrics", compute_metrics)
     result = run(tiny_config, ["train_cfg.max_epochs=3"], work_dir=tmp_path / "run")
-    assert [path.name for path in result.work_dir.glob("best_*")] == ["best_val_mDice_epoch_2.safetensors"]
+    stem = "best_val_mDice_epoch_2"  # nothing of the first epoch's is left
+    names = [f"{stem}.json", f"{stem}.safetensors", f"{stem}.safetensors.sha256"]
+    assert sorted(path.name for path in result.work_dir.glob("best_*")) == names
     assert result.best["epoch"] == 2 and result.best["val/mDice"] == 50.0042
 
 
 def test_an_interrupted_checkpoint_leaves_the_old_one(
     tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = mmengine_runner.save_checkpoint
-    calls = []
-
-    def stopped_in_the_second_epoch(checkpoint: object, filename: str, **kwargs: object) -> None:
-        calls.append(filename)
-        if checkpoint["meta"]["epoch"] == 2:  # type: ignore[index]
-            Path(filename).write_bytes(b"half a file")
+    def stopped_in_the_second_epoch(content: Any, stream: Any) -> None:
+        if content["meta"]["epoch"] == 2:
             raise KeyboardInterrupt
-        real(checkpoint, filename, **kwargs)
+        torch_save(content, stream)
 
-    monkeypatch.setattr(mmengine_runner, "save_checkpoint", stopped_in_the_second_epoch)
+    torch_save = torch.save
+    monkeypatch.setattr(torch, "save", stopped_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         run(tiny_config, work_dir=tmp_path / "run")
-    assert calls
-    checkpoints = sorted(path.name for path in (tmp_path / "run").rglob("*.pth"))
-    assert checkpoints == ["best_val_mDice_epoch_1.safetensors", "epoch_1.pth"]
+    assert [path.name for path in (tmp_path / "run").rglob("*.pth")] == ["epoch_1.pth"]
     load_checkpoint_file(tmp_path / "run" / "epoch_1.pth")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
 
@@ -312,7 +309,7 @@ def test_config_text_in_a_checkpoint_is_not_executed(tiny_config: Path, tmp_path
     victim = tmp_path / "created_by_config"
     checkpoint = load_checkpoint_file(path)
     checkpoint["meta"]["config"] = f"open({str(victim)!r}, 'w')"
-    torch.save(checkpoint, path)
+    write_checked(path, checkpoint)
     run(tiny_config, work_dir=tmp_path / "run", resume=True)
     assert not victim.exists()
 

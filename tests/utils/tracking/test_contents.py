@@ -260,7 +260,10 @@ def test_the_results_of_a_training_are_its_checkpoint_and_its_log(trained: Path)
     record = json.loads((trained / "run.json").read_text())
     best = record["best"]
     checkpoint = artifacts["best checkpoint"]
-    assert checkpoint.file == f"best_val_mDice_epoch_{best['epoch']}.pth"
+    assert checkpoint.file == f"best_val_mDice_epoch_{best['epoch']}.safetensors"
+    assert artifacts[f"best_val_mDice_epoch_{best['epoch']}.json"].file == (
+        f"best_val_mDice_epoch_{best['epoch']}.json"
+    )
     assert checkpoint.metadata == {
         "epoch": str(best["epoch"]),
         "val/mDice": str(best["val/mDice"]),
@@ -289,18 +292,31 @@ def test_a_run_measured_in_iterations(light: Path) -> None:
     assert with_log["val", "mDice", 288].value == found["val", "mDice", 288].value
 
 
+def test_weights_whose_facts_hold_a_credential_go_without_them(
+    trained: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    (facts,) = run.glob("best_*.json")
+    change(facts, lambda content: content.update(source="https://me:topsecret@example.org/a"))
+    entries = training_results(run)
+    names = {a.name for a in of(Artifact, entries)}
+    assert "best checkpoint" in names and facts.name not in names
+    assert any(facts.name in text.text for text in of(Text, entries))
+
+
 def test_a_checkpoint_that_holds_a_credential_stays_here(trained: Path, tmp_path: Path) -> None:
+    """Those of earlier versions hold the whole config."""
     import torch
 
     run = shutil.copytree(trained, tmp_path / "run")
-    (checkpoint,) = run.glob("best_*.safetensors")
-    assert "best checkpoint" in {a.name for a in of(Artifact, training_results(run))}
-    content = torch.load(checkpoint, weights_only=False)
-    content["meta"]["cfg"] += "\ndata_root = 'https://me:topsecret@example.org/pets'\n"
-    torch.save(content, checkpoint)
-    entries = training_results(run)
-    assert "best checkpoint" not in {a.name for a in of(Artifact, entries)}
-    assert any(checkpoint.name in text.text for text in of(Text, entries))
+    (weights,) = run.glob("best_*.safetensors")
+    checkpoint = weights.rename(weights.with_suffix(".pth"))
+    for text, uploaded in (("https://me:topsecret@example.org/pets", False), ("pets", True)):
+        torch.save({"meta": {"cfg": f"data_root = {text!r}"}, "state_dict": {}}, checkpoint)
+        entries = training_results(run)
+        assert ("best checkpoint" in {a.name for a in of(Artifact, entries)}) == uploaded
+        said = any(checkpoint.name in each.text for each in of(Text, entries))
+        assert said != uploaded
 
 
 @pytest.mark.parametrize(
