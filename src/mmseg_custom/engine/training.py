@@ -38,7 +38,7 @@ from seglab.utils.resume_files import (
     resume_files,
 )
 from seglab.utils.run_files import STAMP, counts_epochs
-from seglab.utils.script import Stopped, was_interrupted
+from seglab.utils.script import was_interrupted
 from seglab.utils.tracking.tracker import Tracker
 
 
@@ -273,15 +273,10 @@ def train(
         with runner.stop_request:
             runner.train()
         status = "finished"
-    except Stopped:
-        status = "interrupted"
-        raise
     except BaseException as error:
         if was_interrupted(error):
             status = "interrupted"
-            raise KeyboardInterrupt from error
-        if is_out_of_memory(error):
-            raise out_of_memory(config) from error
+        _raise_plainly(error, config)
         raise
     finally:
         history = read_history(work_dir)
@@ -295,6 +290,14 @@ def train(
         len(history),
         time.perf_counter() - started,
     )
+
+
+def _raise_plainly(error: BaseException, config: Config) -> None:
+    """Raise Ctrl-C that came in disguise, and memory that ran out, as what they are."""
+    if was_interrupted(error) and not isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt from error
+    if is_out_of_memory(error):
+        raise out_of_memory(config) from error
 
 
 def _begin(record: RunRecord, config: Config, runner: Any, tracker: Tracker | None) -> None:
