@@ -28,7 +28,8 @@ def trained(make_run: MakeRun, tmp_path: Path) -> Path:
     """A run as training and testing leave it: with weights, photographs, logs and paths."""
     folder = make_run(tmp_path / "my runs" / "h1", "H1", seed=2)
     for name in (
-        "best_val_mDice_epoch_3.safetensors", "epoch_3.pth", "training_curves.png", "last_checkpoint",
+        "best_val_mDice_epoch_3.safetensors", "epoch_3.pth", "training_curves.png",
+        "last_checkpoint",
         "20260102_030405/20260102_030405.log",
         *(f"test_val/val_{chart}.png" for chart in ("confusion_matrix", "reliability")),
         "test_val/val_overview.png", "test_val/val_best_01_a_mDice_99.00.png",
