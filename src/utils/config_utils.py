@@ -200,7 +200,7 @@ def _set_data_roots(config: Config, data_root: str | Path | None) -> None:
                     f"{split}_dataloader: data_root is {root!r}, not a folder", "use --data-root"
                 )
             node["data_root"] = str(resolve_input(root).absolute())
-    if "data_root" in config:
+    if "data_root" in config and (data_root or isinstance(config.data_root, str | Path)):
         config.data_root = str(resolve_input(data_root or config.data_root).absolute())
 
 

@@ -33,8 +33,9 @@ def resolve_input(path: str | Path) -> Path:
     path = Path(path)
     with suppress(RuntimeError):  # `~name` of nobody: a file may be called so
         path = path.expanduser()
-    if not path.is_absolute() and not path.exists() and (PROJECT_ROOT / path).exists():
-        return PROJECT_ROOT / path
+    with suppress(OSError):  # a name that no disk can hold: whoever reads it says so
+        if not path.is_absolute() and not path.exists() and (PROJECT_ROOT / path).exists():
+            return PROJECT_ROOT / path
     return path
 
 

@@ -1,5 +1,6 @@
 """Configs and overrides: what loads, and what is said about what does not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,9 @@ def test_mmseg_bases_resolve(tmp_path: Path) -> None:
     path = tmp_path / "c.py"
     path.write_text("_base_ = ['mmseg::_base_/models/segformer_mit-b0.py']")
     assert load_config(path).model.type == "EncoderDecoder"
+
+
+@pytest.mark.parametrize("root", [5, [1], None, "x" * 5000, "é" * 300, "\0"])
+def test_strange_data_roots_are_no_defect(tmp_path: Path, root: object) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"data_root": root}))
+    assert "data_root" in load_config(tmp_path / "c.json")

@@ -29,11 +29,12 @@ from seglab.utils.devices import choose_device
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import require_writable
 from seglab.utils.paths import PROJECT_ROOT
-from seglab.utils.result_files import LAST_CHECKPOINT, RUN_FILE
+from seglab.utils.result_files import RUN_FILE
 from seglab.utils.resume_files import (
     ResumePoint,
     fault_of,
     newest_valid,
+    place_of,
     remove_leftovers,
     resume_files,
 )
@@ -127,7 +128,7 @@ def choose_work_dir(config: Config, options: TrainOptions) -> Path:
     if named is None and work_dir.exists():  # another run started in the same second
         work_dir = work_dir.with_name(f"{work_dir.name}_{os.getpid()}")
     if _is_used(work_dir):
-        resumable = (work_dir / LAST_CHECKPOINT).is_file()
+        resumable = bool(resume_files(work_dir))
         raise UserError(
             f"--work-dir {work_dir} already holds files; a run never overwrites another",
             ("add --resume to go on with that run" if resumable else "delete it")
@@ -148,13 +149,13 @@ def _is_used(work_dir: Path) -> bool:
 
 
 def _newest_run(home: Path) -> Path:
-    runs = [path.parent for path in home.glob(f"*/{LAST_CHECKPOINT}")]
-    if not runs:
+    states = [path for path in home.glob("*/*.pth") if place_of(path.name)]
+    if not states:
         raise UserError(
             f"nothing to resume: no run with a finished epoch under {home}",
             "start without --resume, or name the run with --work-dir",
         )
-    return max(runs, key=lambda run: (run / LAST_CHECKPOINT).stat().st_mtime)
+    return max(states, key=lambda path: path.stat().st_mtime).parent
 
 
 def _resume_point(work_dir: Path) -> ResumePoint:

@@ -1,6 +1,7 @@
 """Training end to end on a tiny network: files, resuming, repeatability."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from seglab.mmseg_custom.engine import training
 from seglab.mmseg_custom.engine.history import read_history
 from seglab.mmseg_custom.engine.training import (
     TrainOptions,
@@ -354,6 +356,21 @@ def test_nothing_to_resume(tiny_config: Path, tmp_path: Path) -> None:
         choose_work_dir(config, TrainOptions(work_dir=tmp_path / "new", resume=True))
     with pytest.raises(UserError, match="no run with a finished epoch"):
         choose_work_dir(config, TrainOptions(resume=True))
+
+
+def test_resume_finds_the_newest_run_that_kept_a_state(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "PROJECT_ROOT", tmp_path)
+    for age, stamp in enumerate(("20260103_000000", "20260101_000000", "20260102_000000")):
+        folder = tmp_path / "experiments" / "tiny" / stamp
+        folder.mkdir(parents=True)
+        # Killed in its first epoch, before `last_checkpoint` was written.
+        name = "epoch_0_step_2.pth" if age else "weights.pth"
+        write_checked(folder / name, {"optimizer": {}})
+        os.utime(folder / name, (1000.0 - age, 1000.0 - age))
+    chosen = choose_work_dir(load_config(tiny_config), TrainOptions(resume=True))
+    assert chosen.name == "20260101_000000"
 
 
 def test_pretrained_weights_reach_the_backbone(tiny_config: Path, tmp_path: Path) -> None:
