@@ -148,11 +148,12 @@ def files_of(pet: Pet) -> tuple[str, str]:
     return f"{IMAGES}/{pet.name}{IMAGE_SUFFIX}", f"{TRIMAPS}/{pet.name}{TRIMAP_SUFFIX}"
 
 
-def folders_hint(root: Path) -> str:
+def folders_hint(root: Path, mode: str = "binary") -> str:
     """What to do with a data set in the official layout where folders of masks are needed.
 
     Args:
         root: A data root.
+        mode: Of the masks that are needed: masks of another would be taken for other classes.
 
     Returns:
         A sentence with the command; empty where `root` is not in the official layout.
@@ -161,8 +162,20 @@ def folders_hint(root: Path) -> str:
         return ""
     return (
         f"{root} is Oxford-IIIT Pet in its official layout: write it as folders with "
-        f"`seglab prepare-oxford-pet --out {root} --mask-folders DIR`, and give DIR"
+        f"`{folders_command(root, mode)}`, and give DIR"
     )
+
+
+def folders_command(root: Path, mode: str) -> str:
+    """The command that writes the official layout as folders of masks of a mode."""
+    return f"seglab prepare-oxford-pet --out {root} --mask-folders DIR --mode {mode}"
+
+
+def mode_of(classes: Sequence[str]) -> str:
+    """The mode whose masks a config's classes are for: the one of these names, or so many."""
+    named = {names: mode for mode, names in MODES.items()}
+    numbered = {len(names): mode for mode, names in reversed(MODES.items())}
+    return named.get(tuple(classes), numbered.get(len(classes), "binary"))
 
 
 def is_official(root: Path) -> bool:

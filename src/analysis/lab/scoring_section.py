@@ -119,14 +119,17 @@ def _moved(step: Step | None, ladder: Ladder) -> str:
 def step_words(step: Step, ladders: Mapping[str, Ladder]) -> Prose:
     """What a step changes, in words."""
     sizes = join_words(sorted({ladder.batch_size for ladder in ladders.values()}), "or")
-    images = numbers.quantity(int(step.facts["images"]), "image")
+    same = [found for ladder in ladders.values() if (found := ladder.step(step.id)) is not None]
+    counts = sorted({int(found.facts["images"]) for found in same})
+    *others, largest = counts
+    images = join_words([*map(numbers.count, others), numbers.quantity(largest, "image")], "or")
     words = {
         OURS: bold("ours"),
         "border": say("the border is background"),
         "train_images": say(
             "the {images} of {split} take the place of the held-out ones",
             images=images,
-            split=step.facts["split"],
+            split=join_words(sorted({str(found.facts["split"]) for found in same}), "or"),
         ),
         "train_size": say("compared in the size that training resizes to"),
         "augmented": say("training's augmentation is on"),
@@ -144,18 +147,27 @@ def ladder_sentence(name: str, ladder: Ladder) -> Prose:
     word = "as much as ours"
     if numbers.signed(moved) != numbers.fixed(0.0):
         word = f"{numbers.fixed(abs(moved))} points {'more' if moved > 0 else 'less'} than ours"
-    changes = {key: value for key, value in ladder.changes().items() if math.isfinite(value)}
-    most = max(changes, key=lambda key: abs(changes[key]))
-    step = ladder.step(most)
     return say(
-        "{name}: the lab's way gives {labs} %, {word} ({ours} %). The step that moves it most: "
-        "{step} ({change}).",
+        "{name}: the lab's way gives {labs} %, {word} ({ours} %).{most}",
         name=bold(name),
         labs=numbers.fixed(labs),
         word=word,
         ours=numbers.fixed(ours),
-        step="" if step is None else step_words(step, {name: ladder}),
-        change=numbers.signed(changes[most]),
+        most=_most(name, ladder),
+    )
+
+
+def _most(name: str, ladder: Ladder) -> Prose:
+    """The step that moves a model's score most; nothing where none is seen to move it."""
+    changes = ladder.changes()
+    seen = [key for key, value in changes.items() if math.isfinite(value) and round(value, 2)]
+    step = ladder.step(max(seen, key=lambda key: abs(changes[key]))) if seen else None
+    if step is None:
+        return Prose("")
+    return say(
+        " The step that moves it most: {step} ({change}).",
+        step=step_words(step, {name: ladder}),
+        change=numbers.signed(changes[step.id]),
     )
 
 

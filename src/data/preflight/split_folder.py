@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from seglab.data.preflight.faults import Finding, make_finding
-from seglab.utils.oxford_pet import is_official
+from seglab.utils.oxford_pet import folders_command, is_official, mode_of
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,8 @@ class SplitFolder:
                     root=self.root,
                     layout="Oxford-IIIT Pet officially is",
                     wanted="folders of masks",
-                    remedy=f"write them with seglab prepare-oxford-pet --out {self.root} "
-                    "--mask-folders DIR and give DIR with --data-root, or train a config with "
-                    "OxfordPetDataset",
+                    remedy=f"write them with {folders_command(self.root, mode_of(self.classes))} "
+                    "and give DIR with --data-root, or train a config with OxfordPetDataset",
                 )
             ]
         return self.missing_folders()

@@ -211,4 +211,52 @@ def test_an_expectation_that_is_not_resampled_does_not_stop_the_report(
 ) -> None:
     child = make_lab_run("U+", skill=0.9, expects={"HD95/animal": "-", "mIoU": "+"})
     text = text_of([make_lab_run("U", skill=0.7), child])
-    assert "HD95/animal was not tested" in text or "HD95/animal" in chapter(text, "Hypotheses")
+    told = cells(chapter(text, "Hypotheses"), "HD95/animal")
+    assert told[1:] == ["falls", "–", "–", "–", "undecided"]  # noqa: RUF001
+    assert "this is not tested" in chapter(text, "How to read it")
+    assert "HD95" not in chapter(text, "Improved")
+
+
+def test_what_came_out_both_ways_is_neither_help_nor_harm(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    # Both figures rise: one was to, one was not.
+    mixed = make_lab_run("U+", skill=0.9, expects={"mIoU": "+", "aAcc": "-"})
+    told = chapter(text_of([make_lab_run("U", skill=0.6), mixed]), "Conclusions")
+    assert "**U** did the contrary of a part of what **U+** expects" in told
+    assert "harmed" not in told and "helped" not in told
+
+
+@pytest.mark.parametrize(
+    ("skill", "words"),
+    [
+        (0.9, "The improvements do what was expected of them in U+."),
+        (0.5, "The improvements do the contrary of what was expected in U+."),
+        (0.8, "The improvements are not shown to do what was expected in U+."),
+    ],
+)
+def test_the_summary_stands_by_itself(
+    make_lab_run: MakeLabRun, text_of: TextOf, skill: float, words: str
+) -> None:
+    text = text_of([make_lab_run("U", skill=0.8), make_lab_run("U+", skill=skill)])
+    assert words in chapter(text, "Summary")
+
+
+@pytest.mark.parametrize(
+    ("skill", "following", "known"), [(0.9, "U", True), (0.803, "U+", False), (0.5, "U+", True)]
+)
+def test_the_best_is_said_to_lead_only_where_it_is_shown(
+    make_lab_run: MakeLabRun, text_of: TextOf, skill: float, following: str, known: bool
+) -> None:
+    text = chapter(
+        text_of([make_lab_run("U", skill=0.8), make_lab_run("U+", skill=skill)]), "Summary"
+    )
+    assert f"; the next, {following}, has " in text
+    assert ("is not shown to differ from it" in text) == (not known)
+
+
+def test_a_figure_that_is_judged_is_given_once(make_lab_run: MakeLabRun, text_of: TextOf) -> None:
+    child = make_lab_run("U+", skill=0.9, expects={"IoU/animal": "+"})
+    told = chapter(text_of([make_lab_run("U", skill=0.8), child]), "Conclusions")
+    (line,) = [line for line in told.splitlines() if "The improvements helped" in line]
+    assert line.count("interval") == 1 and "IoU/animal +" in line and ", p " in line

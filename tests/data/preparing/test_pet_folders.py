@@ -194,7 +194,8 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     assert command in caught.value.fix
     with pytest.raises(UserError) as caught:
         check.main(["--config", SPECIES_CONFIG, "--data-root", str(pets)])
-    assert "[pet-layout]" in str(caught.value) and command in str(caught.value)
+    # Of the classes that this config has: binary masks would make every animal a cat.
+    assert "[pet-layout]" in str(caught.value) and f"{command} --mode species " in str(caught.value)
     assert "is laid out as Oxford-IIIT Pet officially is, the config reads folders of masks" in str(
         caught.value
     )
@@ -206,10 +207,10 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     lab = ["--config", "configs/lab_simple_cnn.py", "--data-root", str(pets)]
     with pytest.raises(UserError) as caught:
         audit.main([*lab, "--output-dir", str(tmp_path / "audit")])
-    assert command in caught.value.fix and SPECIES_CONFIG in caught.value.fix
+    assert f"{command} --mode species" in caught.value.fix and SPECIES_CONFIG in caught.value.fix
     with pytest.raises(UserError) as caught:
         repair_gain.main([*lab, "--masks", "labels_sam2", "--output-dir", str(tmp_path / "gain")])
-    assert command in caught.value.fix
+    assert f"{command} --mode binary" in caught.value.fix
 
 
 def test_folders_are_not_taken_for_the_official_layout(pets: Path, tmp_path: Path) -> None:
