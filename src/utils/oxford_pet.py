@@ -15,6 +15,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seglab.utils.errors import UserError
+from seglab.utils.io_utils import read_json
+
 IMAGES = "images"
 TRIMAPS = "annotations/trimaps"
 LIST, TRAINVAL, TEST = (f"annotations/{name}.txt" for name in ("list", "trainval", "test"))
@@ -34,6 +37,9 @@ MODES: dict[str, tuple[str, ...]] = {
 BORDERS = ("ignore", "foreground", "background")
 #: The share of each breed's trainval images that is val.
 VAL_SHARE = 0.2
+
+#: What `prepare-oxford-pet --mask-folders` leaves beside its folders, and what it calls itself.
+FOLDERS_RECORD, FOLDERS_FORMAT = "dataset.json", "seglab-oxford-pet-folders"
 
 _SPECIES = {1: "cat", 2: "dog"}
 _NAME = re.compile(r"\w[\w.-]*")
@@ -176,6 +182,26 @@ def mode_of(classes: Sequence[str]) -> str:
     named = {names: mode for mode, names in MODES.items()}
     numbered = {len(names): mode for mode, names in reversed(MODES.items())}
     return named.get(tuple(classes), numbered.get(len(classes), "binary"))
+
+
+def other_masks(root: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes of folders of masks that are not those of a config.
+
+    Args:
+        root: A data root.
+        classes: The config's class names. Other names for the same classes are taken.
+
+    Returns:
+        The classes of the masks; empty where they fit, or where no such record lies there.
+    """
+    try:
+        record = read_json(root / FOLDERS_RECORD)
+    except UserError:
+        return ()
+    ours = isinstance(record, Mapping) and record.get("format") == FOLDERS_FORMAT
+    written = MODES.get(str(record.get("mode")), ()) if ours else ()
+    of_another = tuple(classes) in MODES.values() and tuple(classes) != written
+    return written if written and (of_another or len(classes) != len(written)) else ()
 
 
 def is_official(root: Path) -> bool:

@@ -222,6 +222,30 @@ def test_folders_are_not_taken_for_the_official_layout(pets: Path, tmp_path: Pat
     assert "with MaskFolderDataset" in said
 
 
+def test_masks_of_another_mode_are_no_masks_for_a_config(pets: Path, tmp_path: Path) -> None:
+    """By their values alone binary masks are cats, and borders are dogs."""
+    modes = {mode: tmp_path / mode for mode in official.MODES}
+    for mode, out in modes.items():
+        write_folders(pets, PetFolders(out, mode))
+    config = load_config(SPECIES_CONFIG, data_root=modes["species"])
+    assert run_preflight(config, ("train", "val", "test")) == []
+    for mode in ("binary", "trimap"):
+        found = run_preflight(load_config(SPECIES_CONFIG, data_root=modes[mode]))
+        (fault,) = [finding for finding in found if finding.severity == "fault"]
+        assert fault.message == (
+            f"{modes[mode]} is laid out as masks of {', '.join(official.MODES[mode])}, the config "
+            "reads masks of background, cat, dog"
+        )
+        assert "--mode species" in fault.fix
+    # Other names for as many classes are the user's business; so is a record that is damaged.
+    assert official.other_masks(modes["species"], ("0", "katze", "hund")) == ()
+    assert official.other_masks(modes["binary"], ("0", "katze", "hund")) != ()
+    for content in ("{", "[]", "{}", '{"format": "seglab-toy", "mode": "binary"}'):
+        (modes["binary"] / "dataset.json").write_text(content)
+        assert official.other_masks(modes["binary"], ("0", "katze", "hund")) == ()
+    assert official.other_masks(tmp_path / "nowhere", ("0", "1", "2")) == ()
+
+
 @pytest.mark.shared
 def test_the_real_sample(
     shared_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
