@@ -54,18 +54,29 @@ def _ours(story: Story) -> Prose:
     comparison = story.comparison
     run = comparison.rows[0].runs[0]
     border = dig(run.config, f"{comparison.split}_dataloader", "dataset", "border")
-    looked = "the epoch of some models was chosen on them"
-    if not comparison.selected:
-        looked = "no training and no choice of an epoch has looked at them"
     return say(
         "**Ours** is every figure that is not called the lab's: on the {images} of {split} "
         "({looked}), without augmentation, in each photograph's own size, over the summed pixels "
         "of all images{border}.",
         images=numbers.quantity(len(comparison.sample_ids), "image"),
         split=comparison.split,
-        looked=looked,
+        looked=_looked(story),
         border=f"; {_BORDERS[border]}" if border in _BORDERS else "",
     )
+
+
+def _looked(story: Story) -> str:
+    """Which part of the training has seen the images that are scored."""
+    runs = [run for row in story.comparison.rows for run in row.runs]
+    split = story.comparison.split
+    trained = {dig(run.config, "train_dataloader", "dataset", "split") for run in runs}
+    if split in trained or (split == "val" and "trainval" in trained):
+        return "some models were trained on them"
+    if story.comparison.selected:
+        return "the epoch of some models was chosen on them"
+    if any(run.metrics["selected_on"] is None for run in runs):
+        return "no training has looked at them, and no choice of an epoch is known to have"
+    return "no training and no choice of an epoch has looked at them"
 
 
 def _figures(story: Story) -> list[Prose]:

@@ -260,3 +260,16 @@ def test_a_figure_that_is_judged_is_given_once(make_lab_run: MakeLabRun, text_of
     told = chapter(text_of([make_lab_run("U", skill=0.8), child]), "Conclusions")
     (line,) = [line for line in told.splitlines() if "The improvements helped" in line]
     assert line.count("interval") == 1 and "IoU/animal +" in line and ", p " in line
+
+
+def test_what_has_looked_at_the_images_is_said_as_far_as_it_is_known(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    run = make_lab_run("U", steps=None)
+    assert "no training and no choice of an epoch has looked at them" in text_of([run])
+    path = run / "test_test" / "test_metrics.json"
+    path.write_text(path.read_text().replace('"selected_on": "val"', '"selected_on": null'))
+    assert "no choice of an epoch is known to have" in text_of([run])
+    config = run / "config.json"
+    config.write_text(config.read_text().replace('"split": "train"', '"split": "test"'))
+    assert "some models were trained on them" in text_of([run])
