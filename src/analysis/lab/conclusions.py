@@ -240,8 +240,8 @@ def _scoring(story: Story) -> Prose:
         ("below", [name for name, value in moved.items() if numbers.signed(value)[0] == "-"]),
     ):
         if chosen:
-            values = sorted(moved[name] for name in chosen)
-            ends = dict.fromkeys(numbers.signed(value) for value in (values[0], values[-1]))
+            values = sorted(abs(moved[name]) for name in chosen)
+            ends = dict.fromkeys(numbers.fixed(value) for value in (values[0], values[-1]))
             template = "{word} ours for {names} (by {points} points)"
             points = " to ".join(ends)
             parts.append(say(template, word=word, names=join_words(chosen), points=points))

@@ -11,7 +11,7 @@ from seglab.analysis.lab.ladder_chart import plot_ladders
 from seglab.analysis.lab.story import Story
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Pictures
-from seglab.analysis.report.markdown import Prose, bold, bullets, join_words, say, table
+from seglab.analysis.report.markdown import Prose, bold, bullets, join_words, say, sentences, table
 from seglab.utils.lab_scores import ROW_IDS
 from seglab.utils.run_files import dig
 
@@ -27,7 +27,8 @@ def scoring_section(story: Story, pictures: Pictures) -> list[str]:
     blocks: list[str] = [_ours(story), bullets(_figures(story))]
     missing = [row.id for row in story.comparison.rows if row.id not in story.ladders]
     if story.ladders:
-        blocks += ["### From our score to the lab's", _labs(story), _steps(story)]
+        blocks += ["### From our score to the lab's", sentences([_labs(story), _trained(story)])]
+        blocks.append(_steps(story))
         caption = say(
             "IoU of {name} from our score to the lab's. Each step changes one thing and keeps "
             "those before.",
@@ -83,13 +84,19 @@ def _figures(story: Story) -> list[Prose]:
     return [
         say(
             "**IoU** of {name}: the pixels that prediction and truth share, divided by those in "
-            "either. **mIoU**, which the hypotheses speak of, is the mean of that of {classes}.",
+            "either. **mIoU**{spoken} is the mean of that of {classes}.",
             name=story.object_class,
             classes=join_words(story.comparison.classes),
+            spoken=Prose(", which the hypotheses speak of," if _speak_of(story, "mIoU") else ""),
         ),
         say("**Mean over images**: the IoU of each image, averaged; every image weighs alike."),
         say("**Pixel accuracy**: the share of all pixels that are right."),
     ]
+
+
+def _speak_of(story: Story, key: str) -> bool:
+    """Whether a hypothesis expects something of a figure."""
+    return any(key in row.hypothesis.expects for row in story.comparison.rows)
 
 
 def _labs(story: Story) -> Prose:
@@ -102,6 +109,23 @@ def _labs(story: Story) -> Prose:
         "changes nothing for a model, such as augmentation where its training has none.",
         sizes=join_words(sizes, "or"),
         name=story.object_class,
+    )
+
+
+def _trained(story: Story) -> Prose:
+    """What the border's step does not show: networks that were trained on the border."""
+    others = [
+        row.id
+        for row in story.comparison.rows
+        if row.id in story.ladders
+        and dig(row.runs[0].config, "train_dataloader", "dataset", "border") == "ignore"
+    ]
+    if not others or not any(ladder.step("border") for ladder in story.ladders.values()):
+        return Prose("")
+    return say(
+        "The lab also trained with the border as background. {names} never saw it in training: "
+        "what the border's step takes from them says nothing about networks that did.",
+        names=join_words(others),
     )
 
 

@@ -1,5 +1,6 @@
 """The lab's report follows the runs: its sentences turn round where the figures do."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -157,8 +158,8 @@ def test_both_ways_that_the_labs_scoring_errs_are_said(
     runs = [make_lab_run("U", steps=up), make_lab_run("U+", steps={"lab": 4.0})]
     runs.append(make_lab_run("CNN", steps=down))
     told = chapter(text_of(runs), "Conclusions")
-    assert "is above ours for U and U+ (by +2.00 to +4.00 points)" in told
-    assert "and below ours for CNN (by -3.00 points)" in told
+    assert "is above ours for U and U+ (by 2.00 to 4.00 points)" in told
+    assert "and below ours for CNN (by 3.00 points)" in told
     same = text_of([make_lab_run("U", 1, steps={"lab": 0.004})])
     assert "gives the same figures as ours" in same
 
@@ -273,3 +274,25 @@ def test_what_has_looked_at_the_images_is_said_as_far_as_it_is_known(
     config = run / "config.json"
     config.write_text(config.read_text().replace('"split": "train"', '"split": "test"'))
     assert "some models were trained on them" in text_of([run])
+
+
+def test_a_network_that_was_not_trained_on_the_border_is_named(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    runs = [make_lab_run("U"), make_lab_run("CNN")]
+    path = runs[1] / "config.json"
+    config = json.loads(path.read_text())
+    config["train_dataloader"]["dataset"]["border"] = "background"
+    path.write_text(json.dumps(config))
+    assert "border as background. U never saw it" in chapter(text_of(runs), "How it is scored")
+    config["test_dataloader"]["dataset"]["border"] = "background"
+    path.write_text(json.dumps(config))
+    assert "never saw it" not in text_of(runs[1:])
+
+
+def test_only_figures_that_hypotheses_speak_of_are_called_so(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    spoken = ", which the hypotheses speak of,"
+    assert spoken in text_of([make_lab_run("U")])
+    assert spoken not in text_of([make_lab_run("U", expects={"mDice": "="})])
