@@ -88,6 +88,9 @@ def test_the_conclusion_on_the_improvements_follows_the_runs(
     assert sentence in chapter(text, "Conclusions")
     lines = [line for line in chapter(text, "Improved").splitlines() if "| U+ | U |" in line]
     assert lines[0].endswith(f"| {word} |")
+    # What decided it stands beside the verdict, its interval too.
+    judged = cells(chapter(text, "Hypotheses"), "mIoU")
+    assert f"| mIoU {judged[2]} ({judged[3]}), p {judged[4]} |" in lines[0]
     assert ("80 % probability" in chapter(text, "Conclusions")) == (word == "undecided")
 
 
