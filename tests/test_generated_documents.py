@@ -8,6 +8,8 @@ from seglab.analysis.comparison import compare
 from seglab.analysis.report.build import write_report
 from seglab.analysis.run_search import find_runs
 from seglab.data.preflight.__main__ import document
+from seglab.tools import lab_report
+from seglab.tools.common import LAB_REFERENCE, REFERENCE, REFERENCES
 from seglab.utils.bad_masks import BAD_MASKS_FILE, read_bad_masks
 
 
@@ -29,13 +31,33 @@ def test_a_clone_makes_the_report_again_from_the_reference_runs(
     }
 
 
-def test_reference_runs_hold_no_weights_no_photographs_and_no_machine(project_root: Path) -> None:
-    files = list((project_root / "experiments" / "reference").rglob("*.*"))
+def test_a_clone_makes_the_labs_report_again_from_its_reference_runs(
+    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project_root)
+    runs = [str(path) for path in sorted(Path("experiments", LAB_REFERENCE).glob("*/"))]
+    if not runs:
+        pytest.skip("no reference runs of the lab's study")
+    assert lab_report.main(["--runs", *runs, "--output-dir", str(tmp_path)]) == 0
+    committed = project_root / "reports" / "lab_report.md"
+    assert (tmp_path / "lab_report.md").read_text() == committed.read_text()
+    assert {path.name for path in (tmp_path / "lab_report_files").iterdir()} == {
+        path.name for path in (committed.parent / "lab_report_files").iterdir()
+    }
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_reference_runs_hold_no_weights_no_photographs_and_no_machine(
+    project_root: Path, name: str
+) -> None:
+    files = list((project_root / "experiments" / name).rglob("*.*"))
+    if name != REFERENCE and not files:
+        pytest.skip("no reference runs of the lab's study")
     assert {path.suffix for path in files} == {".json", ".jsonl", ".csv", ".npz", ".py", ".png"}
     charts = {"confusion_matrix", "reliability", "distribution", "training_curves"}
     for path in files:
         if path.suffix == ".png":
-            assert path.stem.removeprefix("val_") in charts
+            assert path.stem.removeprefix("val_").removeprefix("test_") in charts
         elif path.suffix != ".npz":
             assert str(project_root.parent) not in path.read_text()
             assert "/home/" not in path.read_text()
