@@ -111,7 +111,7 @@ def test_the_sentence_follows_the_sign(
         ({"border": -1.0, "train_images": 9.0, "lab": 2.0}, "40 images of train take the place"),
         (
             {"border": -9.0, "train_images": 4.0, "lab": 2.0},
-            "most: the border is background (-9.00",
+            "the border is background (-9.00",
         ),
     ],
 )
