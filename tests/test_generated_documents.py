@@ -12,6 +12,7 @@ from seglab.analysis.report.build import write_report
 from seglab.analysis.report.writing import ReportFiles
 from seglab.analysis.run_search import find_runs
 from seglab.data.preflight.__main__ import document
+from seglab.tools.common import LAB_REFERENCE, REFERENCES
 from seglab.utils.bad_masks import BAD_MASKS_FILE, read_bad_masks
 
 
@@ -32,7 +33,7 @@ def test_a_clone_makes_the_labs_report_again_from_its_reference_runs(
     project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project_root)
-    folders = sorted(Path("experiments/reference_lab").iterdir())
+    folders = sorted(Path("experiments", LAB_REFERENCE).iterdir())
     runs = find_runs(folders, "test")
     files = write_lab_report(tell_story(runs, read_study()), tmp_path)
     require_committed(files, project_root)
@@ -52,7 +53,7 @@ def require_committed(files: ReportFiles, project_root: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["reference", "reference_lab"])
+@pytest.mark.parametrize("name", REFERENCES)
 def test_reference_runs_hold_no_weights_no_photographs_and_no_machine(
     project_root: Path, name: str
 ) -> None:

@@ -64,6 +64,9 @@ def test_tables_hold_the_runs_own_figures(
         assert both[1:3] == [f"{s.figures['IoU']:.2f}" for s in (ladder.ours, ladder.labs)]
     constant = cells(text, "everything is animal")
     assert constant[1] == f"{told.constant.figures['IoU/animal']:.2f}"
+    background = cells(text, "everything is background")
+    assert background[1:4] == ["0.00", "0.00", f"{told.constant.background['aAcc']:.2f}"]
+    assert "By its IoU **CNN** is" in text
 
 
 def test_an_augmentation_that_is_not_there_is_a_dash(study: list[Path], text_of: TextOf) -> None:

@@ -105,12 +105,22 @@ def test_the_sentence_follows_the_sign(
     assert words in ladder_sentence("U", ladders["U"])
 
 
-def test_the_step_named_is_the_one_that_moves_most(make_lab_run: Callable[..., Path]) -> None:
-    run = load_run(
-        make_lab_run("U", steps={"border": -1.0, "train_images": 9.0, "lab": 2.0}), "test"
-    )
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ({"border": -1.0, "train_images": 9.0, "lab": 2.0}, "40 images of train take the place"),
+        (
+            {"border": -9.0, "train_images": 4.0, "lab": 2.0},
+            "the border is background (-9.00",
+        ),
+    ],
+)
+def test_the_step_named_is_the_one_that_moves_most(
+    make_lab_run: Callable[..., Path], steps: dict[str, float], words: str
+) -> None:
+    run = load_run(make_lab_run("U", steps=steps), "test")
     sentence = ladder_sentence("U", read_ladders({"U": [run]})["U"])
-    assert "40 images of train" in sentence and "(+9.00)" in sentence
+    assert words in sentence and "9.00)" in sentence
 
 
 def test_the_picture_takes_ladders_of_different_steps(

@@ -150,6 +150,17 @@ def test_the_command_line(pets: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "binary").rglob("*.png"))) == 18
 
 
+def test_the_data_are_looked_for_where_the_configs_look(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one command of the README would download what is there already."""
+    monkeypatch.setenv("SEGLAB_OXFORD_PET", str(pets))
+    assert prepare_oxford_pet.main(["--mask-folders", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 18
+    monkeypatch.setenv("SEGLAB_OXFORD_PET", "")
+    assert prepare_oxford_pet.build_parser().parse_args([]).out == Path("data/oxford_pet")
+
+
 def test_what_is_asked_for_wrongly_is_said_before_any_work(pets: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
