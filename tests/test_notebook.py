@@ -27,5 +27,5 @@ def test_the_notebook_runs(
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    assert len(images) == 6
+    assert len(images) == 7
     assert next((tmp_path / "runs").glob("*/test_test/test_metrics.json")).is_file()

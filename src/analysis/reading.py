@@ -14,7 +14,9 @@ READING = {
     "(mDice where one names none); exploratory are mDice and the classes' Dice besides: a small p "
     "there is a reason to test again, not a result.",
     "verdict": "supported: these images show every change that the hypothesis expects; not "
-    "supported: they show the contrary of one; undecided: they do not suffice to tell.",
+    "supported: they show the contrary of one; undecided: they do not suffice to tell. Shown is a "
+    "rise or fall whose interval holds no 0 and whose p (Holm) is below 0.05; that a figure stays "
+    "is shown where its interval lies within the margin.",
     "smallest detectable": "the true difference that such a test finds in 80 of 100 cases; for a "
     "smaller one, test on more images.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +50,10 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--out",
         type=Path,
-        default=Path("data/oxford_pet"),
-        help="folder to write; one that holds the set already is only checked "
-        "(default: %(default)s, where the configs look)",
+        # The configs ask this variable, too.
+        default=Path(os.environ.get("SEGLAB_OXFORD_PET") or "data/oxford_pet"),
+        help="folder to write; one that holds the set already is only checked (default: where the "
+        "configs look: $SEGLAB_OXFORD_PET, or else data/oxford_pet)",
     )
     add(
         "--archives",

@@ -145,7 +145,8 @@ def trained_folder(config: Config, split: str) -> SplitFolder:
     if isinstance(folder, PetFolder):
         raise UserError(
             "the audit judges folders of masks; the config trains on trimaps of Oxford-IIIT Pet",
-            folders_hint(folder.root) + "\n  audit a config with MaskFolderDataset, such as "
+            folders_hint(folder.root, "species")
+            + "\n  audit a config with MaskFolderDataset, such as "
             "configs/lite_fpn_effnetlite2_oxford_species.py",
         )
     faults = [

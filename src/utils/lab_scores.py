@@ -81,6 +81,10 @@ def require_lab_config(config: Any, split: str) -> None:
             faults.append(f"{loader}: the data set is {kind}")
         elif mode != "binary":
             faults.append(f"{loader}: mode is {mode!r}")
+    # Of other batches (a batch_sampler's) there is no mean as the lab took it.
+    size = (config.get("train_dataloader") or {"batch_size": 1}).get("batch_size")
+    if not isinstance(size, int) or size < 1:
+        faults.append(f"train_dataloader: batch_size is {size!r}")
     raise_faults(
         f"--reproduce-lab: {config.filename} cannot be scored the lab's way, which is defined for "
         "OxfordPetDataset in mode 'binary'",

@@ -15,6 +15,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seglab.utils.errors import UserError
+from seglab.utils.io_utils import read_json
+
 IMAGES = "images"
 TRIMAPS = "annotations/trimaps"
 LIST, TRAINVAL, TEST = (f"annotations/{name}.txt" for name in ("list", "trainval", "test"))
@@ -34,6 +37,9 @@ MODES: dict[str, tuple[str, ...]] = {
 BORDERS = ("ignore", "foreground", "background")
 #: The share of each breed's trainval images that is val.
 VAL_SHARE = 0.2
+
+#: What `prepare-oxford-pet --mask-folders` leaves beside its folders, and what it calls itself.
+FOLDERS_RECORD, FOLDERS_FORMAT = "dataset.json", "seglab-oxford-pet-folders"
 
 _SPECIES = {1: "cat", 2: "dog"}
 _NAME = re.compile(r"\w[\w.-]*")
@@ -148,11 +154,12 @@ def files_of(pet: Pet) -> tuple[str, str]:
     return f"{IMAGES}/{pet.name}{IMAGE_SUFFIX}", f"{TRIMAPS}/{pet.name}{TRIMAP_SUFFIX}"
 
 
-def folders_hint(root: Path) -> str:
+def folders_hint(root: Path, mode: str = "binary") -> str:
     """What to do with a data set in the official layout where folders of masks are needed.
 
     Args:
         root: A data root.
+        mode: Of the masks that are needed: masks of another would be taken for other classes.
 
     Returns:
         A sentence with the command; empty where `root` is not in the official layout.
@@ -161,8 +168,40 @@ def folders_hint(root: Path) -> str:
         return ""
     return (
         f"{root} is Oxford-IIIT Pet in its official layout: write it as folders with "
-        f"`seglab prepare-oxford-pet --out {root} --mask-folders DIR`, and give DIR"
+        f"`{folders_command(root, mode)}`, and give DIR"
     )
+
+
+def folders_command(root: Path, mode: str) -> str:
+    """The command that writes the official layout as folders of masks of a mode."""
+    return f"seglab prepare-oxford-pet --out {root} --mask-folders DIR --mode {mode}"
+
+
+def mode_of(classes: Sequence[str]) -> str:
+    """The mode whose masks a config's classes are for: the one of these names, or so many."""
+    named = {names: mode for mode, names in MODES.items()}
+    numbered = {len(names): mode for mode, names in reversed(MODES.items())}
+    return named.get(tuple(classes), numbered.get(len(classes), "binary"))
+
+
+def other_masks(root: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes of folders of masks that are not those of a config.
+
+    Args:
+        root: A data root.
+        classes: The config's class names. Other names for the same classes are taken.
+
+    Returns:
+        The classes of the masks; empty where they fit, or where no such record lies there.
+    """
+    try:
+        record = read_json(root / FOLDERS_RECORD)
+    except UserError:
+        return ()
+    ours = isinstance(record, Mapping) and record.get("format") == FOLDERS_FORMAT
+    written = MODES.get(str(record.get("mode")), ()) if ours else ()
+    of_another = tuple(classes) in MODES.values() and tuple(classes) != written
+    return written if written and (of_another or len(classes) != len(written)) else ()
 
 
 def is_official(root: Path) -> bool:

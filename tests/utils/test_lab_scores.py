@@ -99,7 +99,8 @@ def test_the_figures_of_a_class() -> None:
 
 
 def loader(**dataset: Any) -> dict[str, Any]:
-    return {"dataset": {"type": "OxfordPetDataset", "data_root": "x", **dataset}}
+    dataset = {"type": "OxfordPetDataset", "data_root": "x", **dataset}
+    return {"dataset": dataset, "batch_size": 4}
 
 
 def test_the_data_it_is_for() -> None:
@@ -107,9 +108,20 @@ def test_the_data_it_is_for() -> None:
     require_lab_config(config, "test")
     with pytest.raises(UserError, match="1 fault.*\n.*the config has no val_dataloader"):
         require_lab_config(config, "val")
-    repeated = {"type": "RepeatDataset", "times": 2, **loader()}
-    config.train_dataloader = {"dataset": repeated}
+    repeated = {"type": "RepeatDataset", "times": 2, "dataset": loader()["dataset"]}
+    config.train_dataloader = {"dataset": repeated, "batch_size": 4}
     config.test_dataloader = loader(mode="trimap")
     expected = "(?s)2 faults.*test_dataloader: mode is 'trimap'.*the data set is RepeatDataset"
     with pytest.raises(UserError, match=expected):
+        require_lab_config(config, "test")
+
+
+@pytest.mark.parametrize("size", [None, 0, "8"])
+def test_batches_of_another_kind_are_refused(size: object) -> None:
+    config = Config({"test_dataloader": loader(), "train_dataloader": loader()})
+    config.train_dataloader.batch_size = size
+    with pytest.raises(UserError, match=f"1 fault.*\n.*train_dataloader: batch_size is {size!r}"):
+        require_lab_config(config, "test")
+    del config.train_dataloader["batch_size"]
+    with pytest.raises(UserError, match="batch_size is None"):
         require_lab_config(config, "test")

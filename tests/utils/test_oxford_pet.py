@@ -14,6 +14,7 @@ from seglab.utils.oxford_pet import (
     TRAINVAL,
     Pet,
     label_map,
+    mode_of,
     option_faults,
     read_lists,
     val_names,
@@ -168,3 +169,18 @@ def test_missing_empty_and_binary_lists_are_faults_not_tracebacks(pets: Path) ->
     assert f"{TEST}: lists no image" in faults
     (pets / TRAINVAL).write_text("Bengal_1 6 1 2\nBengal_1 6 1 2\n")
     assert f"{TRAINVAL}:2: Bengal_1 is listed twice" in read_lists(pets).faults
+
+
+@pytest.mark.parametrize(
+    ("classes", "mode"),
+    [
+        (("background", "animal"), "binary"),
+        (("nothing", "beast"), "binary"),
+        (("background", "cat", "dog"), "species"),
+        (("0", "1", "2"), "species"),
+        (("background", "animal", "border"), "trimap"),
+        ((), "binary"),
+    ],
+)
+def test_the_masks_that_classes_are_for(classes: tuple[str, ...], mode: str) -> None:
+    assert mode_of(classes) == mode

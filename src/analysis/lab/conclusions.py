@@ -25,6 +25,8 @@ _ROSE = {
     Outcome.SUPPORTED: "The improvements helped {before}",
     Outcome.NOT_SUPPORTED: "The improvements harmed {before}",
 }
+#: Of several expectations some came true, and of others the contrary.
+_BOTH = "The improvements of {before} did the contrary of a part of what {after} expects of them"
 #: What it says whatever was expected.
 _SAID = {
     Outcome.SUPPORTED: "The improvements of {before} did what {after} expects of them",
@@ -82,11 +84,8 @@ def improvement_pairs(story: Story) -> list[Pair]:
 
 def improvement_sentence(story: Story, pair: Pair) -> Prose:
     """What the improvements did to a model, by the verdict on its hypothesis."""
-    outcome, judged = pair.verdict.outcome, pair.verdict.judgements
-    said = _SAID[outcome]
-    if outcome in _ROSE and all(item.expected == "+" for item in judged):
-        said = _ROSE[outcome]
-    begun = say(said, before=bold(pair.before), after=bold(pair.after))
+    judged = pair.verdict.judgements
+    begun = say(_said(pair), before=bold(pair.before), after=bold(pair.after))
     moved = [
         say(
             "{key} {points} points ({interval}, p {p})",
@@ -98,12 +97,20 @@ def improvement_sentence(story: Story, pair: Pair) -> Prose:
         for item in judged
         if item.difference is not None
     ]
-    text = say(
-        "{begun}: {points}.",
-        begun=begun,
-        points=join_words([*moved, points_words(story, pair.differences[story.key])]),
-    )
+    if all(item.key != story.key for item in judged):
+        moved.append(points_words(story, pair.differences[story.key]))
+    text = say("{begun}: {points}.", begun=begun, points=join_words(moved))
     return sentences([text, _smallest(pair)])
+
+
+def _said(pair: Pair) -> str:
+    """The words for a verdict; those of a figure that rose only where all should have risen."""
+    outcome, judged = pair.verdict.outcome, pair.verdict.judgements
+    found = {item.outcome for item in judged}
+    if outcome is Outcome.NOT_SUPPORTED and Outcome.SUPPORTED in found:
+        return _BOTH
+    risen = all(item.expected == "+" for item in judged)
+    return (_ROSE.get(outcome) if risen and outcome else None) or _SAID[outcome]
 
 
 def _smallest(pair: Pair) -> Prose:
@@ -115,16 +122,18 @@ def _smallest(pair: Pair) -> Prose:
     ]
     if pair.verdict.outcome is not Outcome.UNDECIDED or not smallest:
         return Prose("")
+    if max(smallest) >= 100:
+        return Prose("These images cannot show any difference reliably.")
     return say(
-        "A true difference of {points} points would be found with {power} probability; a smaller "
-        "one may be there all the same.",
+        "A single test on these images finds a true difference of {points} points with {power} "
+        "probability; a smaller one may be there all the same.",
         points=numbers.fixed(max(smallest)),
         power=numbers.POWER_SHOWN,
     )
 
 
 def _best(story: Story, rows: Sequence[Row], of: str = "models") -> Prose:
-    """The highest IoU, and by how little it leads where others are near."""
+    """The highest IoU, and whether it is shown to lead the next one."""
     known = [row for row in rows if math.isfinite(_value(story, row))]
     if not known:
         return say("No model has an IoU of {name}.", name=story.object_class)
@@ -139,14 +148,37 @@ def _best(story: Story, rows: Sequence[Row], of: str = "models") -> Prose:
             name=bold(best.id),
         )
     return say(
-        "{start} {value} % IoU of {object} ({interval}) on the {images} of {split}, over {seeds}.",
+        "{start} {value} % IoU of {object} ({interval}) on the {images} of {split}, over "
+        "{seeds}{lead}.",
         start=start,
+        lead=_lead(story, best, known),
         value=numbers.fixed(estimate.value),
         object=story.object_class,
         interval=numbers.interval_words(estimate.interval),
         images=numbers.quantity(len(story.comparison.sample_ids), "image"),
         split=story.comparison.split,
         seeds=numbers.quantity(len(best.runs), "training seed"),
+    )
+
+
+def _lead(story: Story, best: Row, known: Sequence[Row]) -> Prose:
+    """The next one below the best, and whether the images tell them apart, if they were tested."""
+    others = [row for row in known if row.id != best.id]
+    if not others:
+        return Prose("")
+    following = max(others, key=lambda row: _value(story, row))
+    between = {best.id, following.id}
+    tested = [
+        pair.differences[story.key]
+        for pair in (*story.comparison.pairs, *story.beside)
+        if {pair.before, pair.after} == between
+    ]
+    alike = any(not difference.interval.excludes_zero() for difference in tested)
+    return say(
+        "; the next, {name}, has {value} %{alike}",
+        name=following.id,
+        value=numbers.fixed(_value(story, following)),
+        alike=Prose(", and is not shown to differ from it") if alike else Prose(""),
     )
 
 
@@ -161,8 +193,8 @@ def _improvements(story: Story) -> Prose:
     pairs = improvement_pairs(story)
     words = {
         Outcome.SUPPORTED: "do what was expected of them in {names}",
-        Outcome.NOT_SUPPORTED: "do the contrary of it in {names}",
-        Outcome.UNDECIDED: "are undecided in {names}",
+        Outcome.NOT_SUPPORTED: "do the contrary of what was expected in {names}",
+        Outcome.UNDECIDED: "are not shown to do what was expected in {names}",
     }
     parts = []
     for outcome, template in words.items():
@@ -208,8 +240,8 @@ def _scoring(story: Story) -> Prose:
         ("below", [name for name, value in moved.items() if numbers.signed(value)[0] == "-"]),
     ):
         if chosen:
-            values = sorted(moved[name] for name in chosen)
-            ends = dict.fromkeys(numbers.signed(value) for value in (values[0], values[-1]))
+            values = sorted(abs(moved[name]) for name in chosen)
+            ends = dict.fromkeys(numbers.fixed(value) for value in (values[0], values[-1]))
             template = "{word} ours for {names} (by {points} points)"
             points = " to ".join(ends)
             parts.append(say(template, word=word, names=join_words(chosen), points=points))

@@ -182,7 +182,8 @@ def differences(story: Story, pairs: Sequence[Pair]) -> str:
             for name in (pair.before, pair.after)
         )
         decided = [
-            f"{item.key} {numbers.signed(item.difference.value)}, p "
+            f"{item.key} {numbers.signed(item.difference.value)} "
+            f"({numbers.between(item.difference.interval, sign=True)}), p "
             f"{numbers.probability(item.difference.adjusted_p)}"
             for item in pair.verdict.judgements
             if item.difference is not None

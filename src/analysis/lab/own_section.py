@@ -10,6 +10,7 @@ from seglab.analysis.lab.story import BASELINE, OWN, Story
 from seglab.analysis.report import numbers
 from seglab.analysis.report.markdown import Prose, bold, bullets, say, table
 from seglab.analysis.resampling import Difference
+from seglab.utils.masks import BACKGROUND
 
 
 def own_section(story: Story) -> list[str]:
@@ -58,22 +59,28 @@ def own_sizes(story: Story, row: Row) -> list[Prose]:
 
 def _constant_words(story: Story) -> Prose:
     return say(
-        "Who calls every pixel {name} and looks at no image has an IoU too, and a network has to "
-        "beat it to have learned anything. It follows from the truth alone.",
+        "Who calls every pixel {name} and looks at no image has an IoU too: below it, the IoU says "
+        "nothing for a network. For the pixel accuracy that is so of who calls every pixel "
+        "{background}. Both follow from the truth alone.",
         name=story.object_class,
+        background=story.comparison.classes[BACKGROUND],
     )
 
 
 def _constant_table(story: Story, rows: Sequence[Row]) -> str:
-    """The constant answer and one's own networks, figure by figure."""
-    figures = story.constant.figures
+    """The constant answers and one's own networks, figure by figure."""
     mean_key = f"image_mean/{story.key}"
+    constants = (
+        (story.object_class, story.constant.figures),
+        (story.comparison.classes[BACKGROUND], story.constant.background),
+    )
     lines: list[tuple[object, ...]] = [
         (
-            say("everything is {name}", name=story.object_class),
+            say("everything is {name}", name=name),
             *(numbers.fixed(figures[key]) for key in (story.key, mean_key, "aAcc")),
             *(numbers.NONE, numbers.NONE),
         )
+        for name, figures in constants
     ]
     for row in rows:
         lead = story.constant.leads[row.id]
@@ -92,10 +99,10 @@ def _constant_table(story: Story, rows: Sequence[Row]) -> str:
 
 
 def constant_sentence(story: Story, row: Row) -> Prose:
-    """Whether an own network is better than no network."""
+    """Whether an own network is better than no network, by the story's figure."""
     lead = story.constant.leads[row.id]
     return say(
-        "{name} {verdict} calling everything {object}: {points}.",
+        "By its IoU {name} {verdict} calling everything {object}: {points}.",
         name=bold(row.id),
         verdict=_verdict(lead, "is better than", "is worse than", "is not shown to differ from"),
         object=story.object_class,

@@ -11,7 +11,7 @@ from seglab.analysis.lab.ladder_chart import plot_ladders
 from seglab.analysis.lab.story import Story
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Pictures
-from seglab.analysis.report.markdown import Prose, bold, bullets, join_words, say, table
+from seglab.analysis.report.markdown import Prose, bold, bullets, join_words, say, sentences, table
 from seglab.utils.lab_scores import ROW_IDS
 from seglab.utils.run_files import dig
 
@@ -27,7 +27,8 @@ def scoring_section(story: Story, pictures: Pictures) -> list[str]:
     blocks: list[str] = [_ours(story), bullets(_figures(story))]
     missing = [row.id for row in story.comparison.rows if row.id not in story.ladders]
     if story.ladders:
-        blocks += ["### From our score to the lab's", _labs(story), _steps(story)]
+        blocks += ["### From our score to the lab's", sentences([_labs(story), _trained(story)])]
+        blocks.append(_steps(story))
         caption = say(
             "IoU of {name} from our score to the lab's. Each step changes one thing and keeps "
             "those before.",
@@ -54,31 +55,48 @@ def _ours(story: Story) -> Prose:
     comparison = story.comparison
     run = comparison.rows[0].runs[0]
     border = dig(run.config, f"{comparison.split}_dataloader", "dataset", "border")
-    looked = "the epoch of some models was chosen on them"
-    if not comparison.selected:
-        looked = "no training and no choice of an epoch has looked at them"
     return say(
         "**Ours** is every figure that is not called the lab's: on the {images} of {split} "
         "({looked}), without augmentation, in each photograph's own size, over the summed pixels "
         "of all images{border}.",
         images=numbers.quantity(len(comparison.sample_ids), "image"),
         split=comparison.split,
-        looked=looked,
+        looked=_looked(story),
         border=f"; {_BORDERS[border]}" if border in _BORDERS else "",
     )
+
+
+def _looked(story: Story) -> str:
+    """Which part of the training has seen the images that are scored."""
+    runs = [run for row in story.comparison.rows for run in row.runs]
+    split = story.comparison.split
+    trained = {dig(run.config, "train_dataloader", "dataset", "split") for run in runs}
+    if split in trained or (split == "val" and "trainval" in trained):
+        return "some models were trained on them"
+    if story.comparison.selected:
+        return "the epoch of some models was chosen on them"
+    if any(run.metrics["selected_on"] is None for run in runs):
+        return "no training has looked at them, and no choice of an epoch is known to have"
+    return "no training and no choice of an epoch has looked at them"
 
 
 def _figures(story: Story) -> list[Prose]:
     return [
         say(
             "**IoU** of {name}: the pixels that prediction and truth share, divided by those in "
-            "either. **mIoU**, which the hypotheses speak of, is the mean of that of {classes}.",
+            "either. **mIoU**{spoken} is the mean of that of {classes}.",
             name=story.object_class,
             classes=join_words(story.comparison.classes),
+            spoken=Prose(", which the hypotheses speak of," if _speak_of(story, "mIoU") else ""),
         ),
         say("**Mean over images**: the IoU of each image, averaged; every image weighs alike."),
         say("**Pixel accuracy**: the share of all pixels that are right."),
     ]
+
+
+def _speak_of(story: Story, key: str) -> bool:
+    """Whether a hypothesis expects something of a figure."""
+    return any(key in row.hypothesis.expects for row in story.comparison.rows)
 
 
 def _labs(story: Story) -> Prose:
@@ -91,6 +109,23 @@ def _labs(story: Story) -> Prose:
         "changes nothing for a model, such as augmentation where its training has none.",
         sizes=join_words(sizes, "or"),
         name=story.object_class,
+    )
+
+
+def _trained(story: Story) -> Prose:
+    """What the border's step does not show: networks that were trained on the border."""
+    others = [
+        row.id
+        for row in story.comparison.rows
+        if row.id in story.ladders
+        and dig(row.runs[0].config, "train_dataloader", "dataset", "border") == "ignore"
+    ]
+    if not others or not any(ladder.step("border") for ladder in story.ladders.values()):
+        return Prose("")
+    return say(
+        "The lab also trained with the border as background. {names} never saw it in training: "
+        "what the border's step takes from them says nothing about networks that did.",
+        names=join_words(others),
     )
 
 
@@ -119,14 +154,17 @@ def _moved(step: Step | None, ladder: Ladder) -> str:
 def step_words(step: Step, ladders: Mapping[str, Ladder]) -> Prose:
     """What a step changes, in words."""
     sizes = join_words(sorted({ladder.batch_size for ladder in ladders.values()}), "or")
-    images = numbers.quantity(int(step.facts["images"]), "image")
+    same = [found for ladder in ladders.values() if (found := ladder.step(step.id)) is not None]
+    counts = sorted({int(found.facts["images"]) for found in same})
+    *others, largest = counts
+    images = join_words([*map(numbers.count, others), numbers.quantity(largest, "image")], "or")
     words = {
         OURS: bold("ours"),
         "border": say("the border is background"),
         "train_images": say(
             "the {images} of {split} take the place of the held-out ones",
             images=images,
-            split=step.facts["split"],
+            split=join_words(sorted({str(found.facts["split"]) for found in same}), "or"),
         ),
         "train_size": say("compared in the size that training resizes to"),
         "augmented": say("training's augmentation is on"),
@@ -144,18 +182,27 @@ def ladder_sentence(name: str, ladder: Ladder) -> Prose:
     word = "as much as ours"
     if numbers.signed(moved) != numbers.fixed(0.0):
         word = f"{numbers.fixed(abs(moved))} points {'more' if moved > 0 else 'less'} than ours"
-    changes = {key: value for key, value in ladder.changes().items() if math.isfinite(value)}
-    most = max(changes, key=lambda key: abs(changes[key]))
-    step = ladder.step(most)
     return say(
-        "{name}: the lab's way gives {labs} %, {word} ({ours} %). The step that moves it most: "
-        "{step} ({change}).",
+        "{name}: the lab's way gives {labs} %, {word} ({ours} %).{most}",
         name=bold(name),
         labs=numbers.fixed(labs),
         word=word,
         ours=numbers.fixed(ours),
-        step="" if step is None else step_words(step, {name: ladder}),
-        change=numbers.signed(changes[most]),
+        most=_most(name, ladder),
+    )
+
+
+def _most(name: str, ladder: Ladder) -> Prose:
+    """The step that moves a model's score most; nothing where none is seen to move it."""
+    changes = ladder.changes()
+    seen = [key for key, value in changes.items() if math.isfinite(value) and round(value, 2)]
+    step = ladder.step(max(seen, key=lambda key: abs(changes[key]))) if seen else None
+    if step is None:
+        return Prose("")
+    return say(
+        " The step that moves it most: {step} ({change}).",
+        step=step_words(step, {name: ladder}),
+        change=numbers.signed(changes[step.id]),
     )
 
 

@@ -27,10 +27,12 @@ class Constant:
 
     Attributes:
         figures: Published figure -> percent.
+        background: The same of who calls every pixel background.
         leads: Row id -> its figure of the story's key minus the constant's, points.
     """
 
     figures: Mapping[str, float]
+    background: Mapping[str, float]
     leads: Mapping[str, Difference]
 
 
@@ -151,11 +153,14 @@ def _staged(runs: Sequence[Run], study: Sequence[StudyConfig]) -> list[Run]:
 
 
 def _constant(comparison: Comparison, key: str, names: Sequence[str]) -> Constant:
-    """Everything called an object: its figures follow from the truth's pixels alone."""
+    """Everything called one class: its figures follow from the truth's pixels alone."""
     truth = stack_matrices(comparison.rows[0].runs[:1], comparison.sample_ids)
-    matrices = all_object(truth)
     classes = comparison.classes
-    figures = aggregate_metrics(matrices[0], classes) | image_mean_metrics(matrices[0], classes)
+    matrices, background = (all_of(truth, label) for label in (BACKGROUND + 1, BACKGROUND))
+    figures, of_background = (
+        aggregate_metrics(each[0], classes) | image_mean_metrics(each[0], classes)
+        for each in (matrices, background)
+    )
     stacks = [matrices]
     stacks += [stack_matrices(comparison.row(name).runs, comparison.sample_ids) for name in names]
     bootstrap = Bootstrap(
@@ -165,13 +170,13 @@ def _constant(comparison: Comparison, key: str, names: Sequence[str]) -> Constan
         name: paired_differences(bootstrap, 0, index, (key,))[key]
         for index, name in enumerate(names, start=1)
     }
-    return Constant(figures, leads)
+    return Constant(figures, of_background, leads)
 
 
-def all_object(matrices: IntArray) -> IntArray:
-    """(..., 2, 2) matrices of the same truth with every pixel predicted as the object class."""
+def all_of(matrices: IntArray, label: int) -> IntArray:
+    """(..., 2, 2) matrices of the same truth with every pixel predicted as one class."""
     predicted: IntArray = np.zeros_like(matrices)
-    predicted[..., BACKGROUND + 1] = matrices.sum(axis=-1)
+    predicted[..., label] = matrices.sum(axis=-1)
     return predicted
 
 

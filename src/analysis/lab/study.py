@@ -48,7 +48,8 @@ def read_study(folder: str | Path = CONFIGS) -> tuple[StudyConfig, ...]:
     """
     found = []
     for path in sorted(Path(folder).glob("*.py")):
-        with suppress(UserError, SyntaxError, UnicodeDecodeError):
+        # ValueError: a NUL byte, or no UTF-8; RecursionError: a config that inherits from itself.
+        with suppress(UserError, OSError, SyntaxError, ValueError, RecursionError):
             hypothesis = stated_hypothesis(path, path.stem, None)
             if hypothesis.stage is not None:
                 found.append(StudyConfig(path, hypothesis, _pretrained(path)))
@@ -96,4 +97,5 @@ def _pretrained(path: Path) -> str | None:
 def _bases(path: Path) -> list[Path]:
     """The files that `_base_` names."""
     named = literal_assignment(path, "_base_") or []
-    return [path.parent / name for name in ([named] if isinstance(named, str) else named)]
+    names = [named] if isinstance(named, str) else named
+    return [path.parent / name for name in names if isinstance(name, str)]

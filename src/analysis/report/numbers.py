@@ -33,11 +33,17 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 
 def between(interval: Interval, digits: int = 2, sign: bool = False) -> str:
-    """An interval: 'LOW to HIGH'."""
-    write = signed if sign else fixed
+    """An interval: 'LOW to HIGH'; on which side of zero an end lies is seen with a sign."""
+    write = _side if sign else fixed
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return NONE
     return f"{write(interval.low, digits)} to {write(interval.high, digits)}"
+
+
+def _side(value: float, digits: int) -> str:
+    """A difference with its sign, in as many decimals as tell it from zero, if six do."""
+    texts = (signed(value, more) for more in range(digits, 7))
+    return next((text for text in texts if float(text)), signed(value, digits))
 
 
 def interval_words(interval: Interval, sign: bool = False) -> str:

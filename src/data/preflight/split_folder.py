@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from seglab.data.preflight.faults import Finding, make_finding
-from seglab.utils.oxford_pet import is_official
+from seglab.utils import oxford_pet as pets
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class SplitFolder:
                     or_make_it=self.or_make_it,
                 )
             ]
-        if not self.images.is_dir() and is_official(self.root):
+        if not self.images.is_dir() and pets.is_official(self.root):
             return [
                 make_finding(
                     "pet-layout",
@@ -128,9 +128,9 @@ class SplitFolder:
                     root=self.root,
                     layout="Oxford-IIIT Pet officially is",
                     wanted="folders of masks",
-                    remedy=f"write them with seglab prepare-oxford-pet --out {self.root} "
-                    "--mask-folders DIR and give DIR with --data-root, or train a config with "
-                    "OxfordPetDataset",
+                    remedy="write them with "
+                    f"{pets.folders_command(self.root, pets.mode_of(self.classes))} and give DIR "
+                    "with --data-root, or train a config with OxfordPetDataset",
                 )
             ]
         return self.missing_folders()
@@ -145,7 +145,21 @@ class SplitFolder:
 
     def own_findings(self) -> list[Finding]:
         """What can be said of this layout alone, before any file is decoded."""
-        return []
+        found = pets.other_masks(self.root, self.classes) if self.classes else ()
+        if not found:
+            return []
+        # By their values alone the masks of cats and dogs may be those of animals and borders.
+        return [
+            make_finding(
+                "pet-layout",
+                [self.root / pets.FOLDERS_RECORD],
+                root=self.root,
+                layout=f"masks of {', '.join(found)}",
+                wanted=f"masks of {', '.join(self.classes)}",
+                remedy="write folders with prepare-oxford-pet --mask-folders DIR --mode "
+                f"{pets.mode_of(self.classes)}, or train a config with these classes",
+            )
+        ]
 
 
 def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

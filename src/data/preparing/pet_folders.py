@@ -29,9 +29,8 @@ from seglab.utils.io_utils import (
     write_json,
 )
 
-FORMAT, VERSION = "seglab-oxford-pet-folders", 1
+VERSION = 1
 SPLITS = ("train", "val", "test")
-_RECORD = "dataset.json"
 _OPTION = "--mask-folders"
 
 
@@ -60,7 +59,7 @@ class PetFolders:
         """What decides over the files; images and trimaps aside."""
         lists = {name: sha256_file(root / name) for name in pets.LISTS}
         options = {"mode": self.mode, "border": self.border, "exclude": sorted(self.exclude)}
-        return {"format": FORMAT, "version": VERSION, **options, "lists": lists}
+        return {"format": pets.FOLDERS_FORMAT, "version": VERSION, **options, "lists": lists}
 
 
 def require_options(folders: PetFolders) -> None:
@@ -116,9 +115,9 @@ def write_folders(root: Path, folders: PetFolders) -> tuple[dict[str, int], list
 
 def _record(folder: Path) -> dict[str, Any] | None:
     """What a folder says that it holds; None where it was not written by this program."""
-    path = folder / _RECORD
+    path = folder / pets.FOLDERS_RECORD
     content = read_json(path) if path.is_file() else None
-    ours = isinstance(content, dict) and content.get("format") == FORMAT
+    ours = isinstance(content, dict) and content.get("format") == pets.FOLDERS_FORMAT
     return content if ours else None
 
 
@@ -144,7 +143,7 @@ def _begin(folder: Path, recipe: dict[str, Any]) -> None:
     for kind in ("img", "labels"):
         for split in SPLITS:
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
-    write_json(folder / _RECORD, recipe)
+    write_json(folder / pets.FOLDERS_RECORD, recipe)
 
 
 def _write_all(

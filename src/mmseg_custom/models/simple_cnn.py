@@ -6,7 +6,7 @@
       -> 2x2 transposed convolution, ReLU          (64, H/2, W/2)
       -> 2x2 transposed convolution                (1, H, W) logits
 
-No normalisation, no skip connections; each logit sees 14x14 pixels of the image at most. It ends
+No normalisation, no skip connections; each logit sees 10x10 pixels of the image. It ends
 in logits: the sigmoid belongs to the loss and to the prediction, each of which applies it once.
 """
 

@@ -70,7 +70,7 @@ def make_sides(config: Config, masks: str, output_dir: Path) -> tuple[Side, Side
     if type_name(node) != "MaskFolderDataset":
         raise UserError(
             f"the train data set of {config.filename} is a {type_name(node)}",
-            pets.folders_hint(Path(node.get("data_root", "")))
+            pets.folders_hint(Path(node.get("data_root", "")), node.get("mode", "binary"))
             or "give a config whose train data set is one MaskFolderDataset",
         )
     mask_dir = _mask_dir(find_folders(config, "train")[0][0], masks)

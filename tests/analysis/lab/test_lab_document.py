@@ -1,5 +1,6 @@
 """The lab's report follows the runs: its sentences turn round where the figures do."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,9 @@ def test_tables_hold_the_runs_own_figures(
         assert both[1:3] == [f"{s.figures['IoU']:.2f}" for s in (ladder.ours, ladder.labs)]
     constant = cells(text, "everything is animal")
     assert constant[1] == f"{told.constant.figures['IoU/animal']:.2f}"
+    background = cells(text, "everything is background")
+    assert background[1:4] == ["0.00", "0.00", f"{told.constant.background['aAcc']:.2f}"]
+    assert "By its IoU **CNN** is" in text
 
 
 def test_an_augmentation_that_is_not_there_is_a_dash(study: list[Path], text_of: TextOf) -> None:
@@ -87,6 +91,9 @@ def test_the_conclusion_on_the_improvements_follows_the_runs(
     assert sentence in chapter(text, "Conclusions")
     lines = [line for line in chapter(text, "Improved").splitlines() if "| U+ | U |" in line]
     assert lines[0].endswith(f"| {word} |")
+    # What decided it stands beside the verdict, its interval too.
+    judged = cells(chapter(text, "Hypotheses"), "mIoU")
+    assert f"| mIoU {judged[2]} ({judged[3]}), p {judged[4]} |" in lines[0]
     assert ("80 % probability" in chapter(text, "Conclusions")) == (word == "undecided")
 
 
@@ -157,8 +164,8 @@ def test_both_ways_that_the_labs_scoring_errs_are_said(
     runs = [make_lab_run("U", steps=up), make_lab_run("U+", steps={"lab": 4.0})]
     runs.append(make_lab_run("CNN", steps=down))
     told = chapter(text_of(runs), "Conclusions")
-    assert "is above ours for U and U+ (by +2.00 to +4.00 points)" in told
-    assert "and below ours for CNN (by -3.00 points)" in told
+    assert "is above ours for U and U+ (by 2.00 to 4.00 points)" in told
+    assert "and below ours for CNN (by 3.00 points)" in told
     same = text_of([make_lab_run("U", 1, steps={"lab": 0.004})])
     assert "gives the same figures as ours" in same
 
@@ -211,4 +218,87 @@ def test_an_expectation_that_is_not_resampled_does_not_stop_the_report(
 ) -> None:
     child = make_lab_run("U+", skill=0.9, expects={"HD95/animal": "-", "mIoU": "+"})
     text = text_of([make_lab_run("U", skill=0.7), child])
-    assert "HD95/animal was not tested" in text or "HD95/animal" in chapter(text, "Hypotheses")
+    told = cells(chapter(text, "Hypotheses"), "HD95/animal")
+    assert told[1:] == ["falls", "–", "–", "–", "undecided"]  # noqa: RUF001
+    assert "this is not tested" in chapter(text, "How to read it")
+    assert "HD95" not in chapter(text, "Improved")
+
+
+def test_what_came_out_both_ways_is_neither_help_nor_harm(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    # Both figures rise: one was to, one was not.
+    mixed = make_lab_run("U+", skill=0.9, expects={"mIoU": "+", "aAcc": "-"})
+    told = chapter(text_of([make_lab_run("U", skill=0.6), mixed]), "Conclusions")
+    assert "**U** did the contrary of a part of what **U+** expects" in told
+    assert "harmed" not in told and "helped" not in told
+
+
+@pytest.mark.parametrize(
+    ("skill", "words"),
+    [
+        (0.9, "The improvements do what was expected of them in U+."),
+        (0.5, "The improvements do the contrary of what was expected in U+."),
+        (0.8, "The improvements are not shown to do what was expected in U+."),
+    ],
+)
+def test_the_summary_stands_by_itself(
+    make_lab_run: MakeLabRun, text_of: TextOf, skill: float, words: str
+) -> None:
+    text = text_of([make_lab_run("U", skill=0.8), make_lab_run("U+", skill=skill)])
+    assert words in chapter(text, "Summary")
+
+
+@pytest.mark.parametrize(
+    ("skill", "following", "known"), [(0.9, "U", True), (0.803, "U+", False), (0.5, "U+", True)]
+)
+def test_the_best_is_said_to_lead_only_where_it_is_shown(
+    make_lab_run: MakeLabRun, text_of: TextOf, skill: float, following: str, known: bool
+) -> None:
+    text = chapter(
+        text_of([make_lab_run("U", skill=0.8), make_lab_run("U+", skill=skill)]), "Summary"
+    )
+    assert f"; the next, {following}, has " in text
+    assert ("is not shown to differ from it" in text) == (not known)
+
+
+def test_a_figure_that_is_judged_is_given_once(make_lab_run: MakeLabRun, text_of: TextOf) -> None:
+    child = make_lab_run("U+", skill=0.9, expects={"IoU/animal": "+"})
+    told = chapter(text_of([make_lab_run("U", skill=0.8), child]), "Conclusions")
+    (line,) = [line for line in told.splitlines() if "The improvements helped" in line]
+    assert line.count("interval") == 1 and "IoU/animal +" in line and ", p " in line
+
+
+def test_what_has_looked_at_the_images_is_said_as_far_as_it_is_known(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    run = make_lab_run("U", steps=None)
+    assert "no training and no choice of an epoch has looked at them" in text_of([run])
+    path = run / "test_test" / "test_metrics.json"
+    path.write_text(path.read_text().replace('"selected_on": "val"', '"selected_on": null'))
+    assert "no choice of an epoch is known to have" in text_of([run])
+    config = run / "config.json"
+    config.write_text(config.read_text().replace('"split": "train"', '"split": "test"'))
+    assert "some models were trained on them" in text_of([run])
+
+
+def test_a_network_that_was_not_trained_on_the_border_is_named(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    runs = [make_lab_run("U"), make_lab_run("CNN")]
+    path = runs[1] / "config.json"
+    config = json.loads(path.read_text())
+    config["train_dataloader"]["dataset"]["border"] = "background"
+    path.write_text(json.dumps(config))
+    assert "border as background. U never saw it" in chapter(text_of(runs), "How it is scored")
+    config["test_dataloader"]["dataset"]["border"] = "background"
+    path.write_text(json.dumps(config))
+    assert "never saw it" not in text_of(runs[1:])
+
+
+def test_only_figures_that_hypotheses_speak_of_are_called_so(
+    make_lab_run: MakeLabRun, text_of: TextOf
+) -> None:
+    spoken = ", which the hypotheses speak of,"
+    assert spoken in text_of([make_lab_run("U")])
+    assert spoken not in text_of([make_lab_run("U", expects={"mDice": "="})])

@@ -10,7 +10,7 @@ import pytest
 
 from seglab.analysis.lab.ladder import read_ladders
 from seglab.analysis.lab.ladder_chart import plot_ladders
-from seglab.analysis.lab.scoring_section import ladder_sentence
+from seglab.analysis.lab.scoring_section import ladder_sentence, step_words
 from seglab.analysis.run_folder import Run, load_run
 from seglab.utils.errors import UserError
 
@@ -105,12 +105,22 @@ def test_the_sentence_follows_the_sign(
     assert words in ladder_sentence("U", ladders["U"])
 
 
-def test_the_step_named_is_the_one_that_moves_most(make_lab_run: Callable[..., Path]) -> None:
-    run = load_run(
-        make_lab_run("U", steps={"border": -1.0, "train_images": 9.0, "lab": 2.0}), "test"
-    )
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ({"border": -1.0, "train_images": 9.0, "lab": 2.0}, "40 images of train take the place"),
+        (
+            {"border": -9.0, "train_images": 4.0, "lab": 2.0},
+            "the border is background (-9.00",
+        ),
+    ],
+)
+def test_the_step_named_is_the_one_that_moves_most(
+    make_lab_run: Callable[..., Path], steps: dict[str, float], words: str
+) -> None:
+    run = load_run(make_lab_run("U", steps=steps), "test")
     sentence = ladder_sentence("U", read_ladders({"U": [run]})["U"])
-    assert "40 images of train" in sentence and "(+9.00)" in sentence
+    assert words in sentence and "9.00)" in sentence
 
 
 def test_the_picture_takes_ladders_of_different_steps(
@@ -122,3 +132,35 @@ def test_the_picture_takes_ladders_of_different_steps(
     }
     path = plot_ladders(read_ladders(runs), "animal", tmp_path / "p.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_step_is_named_where_none_is_seen_to_move_the_score(
+    make_lab_run: Callable[..., Path],
+) -> None:
+    still = load_run(make_lab_run("U", steps={"border": 0.001, "lab": 0.0}), "test")
+    assert "moves it most" not in ladder_sentence("U", read_ladders({"U": [still]})["U"])
+    # Neither where every step leads to or from a row without a value.
+    torn = make_lab_run("U", 1, steps={"border": -1.0, "lab": 3.0})
+    edit(torn, lambda content: content["rows"][1].update(IoU=None))
+    sentence = ladder_sentence("U", read_ladders({"U": [load_run(torn, "test")]})["U"])
+    assert "2.00 points more than ours" in sentence and "moves it most" not in sentence
+
+
+def test_a_step_is_told_for_all_models_that_take_it(make_lab_run: Callable[..., Path]) -> None:
+    larger = make_lab_run("U+")
+    edit(
+        larger,
+        lambda content: [
+            row.update(split="trainval", images=1250)
+            for row in content["rows"]
+            if row["split"] == "train"
+        ],
+    )
+    ladders = read_ladders(
+        {"U": [load_run(make_lab_run("U"), "test")], "U+": [load_run(larger, "test")]}
+    )
+    step = ladders["U"].step("train_images")
+    assert step is not None
+    words = step_words(step, ladders)
+    assert words.startswith("the 40 or 1,250 images of train or trainval take the place of")
+    assert "the 40 images of train take" in step_words(step, {"U": ladders["U"]})

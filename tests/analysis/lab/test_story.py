@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglab.analysis.lab.story import Story, all_object, tell_story
+from seglab.analysis.lab.story import Story, all_of, tell_story
 from seglab.analysis.lab.study import StudyConfig
 from seglab.analysis.run_folder import load_run
 from seglab.utils.errors import UserError
@@ -52,6 +52,9 @@ def test_everything_is_the_object_by_hand(study: list[Path], story: Tell) -> Non
     assert figures["aAcc"] == pytest.approx(100 * share, abs=1e-9)
     by_image = np.mean(truth[:, 1] / truth.sum(axis=1))
     assert figures["image_mean/IoU/animal"] == pytest.approx(100 * by_image, abs=1e-9)
+    background = told.constant.background
+    assert background["IoU/animal"] == 0 == background["image_mean/IoU/animal"]
+    assert background["aAcc"] == pytest.approx(100 * (1 - share), abs=1e-9)
     for name, lead in told.constant.leads.items():
         value = told.comparison.row(name).estimates["IoU/animal"].value
         assert lead.value == pytest.approx(value - 100 * share, abs=1e-9)
@@ -59,11 +62,12 @@ def test_everything_is_the_object_by_hand(study: list[Path], story: Tell) -> Non
     assert set(told.constant.leads) == {"CNN", "CNN+"}
 
 
-def test_all_object_keeps_the_truth() -> None:
+@pytest.mark.parametrize("label", [0, 1])
+def test_everything_as_one_class_keeps_the_truth(label: int) -> None:
     matrices = np.random.default_rng(0).integers(0, 9, (2, 3, 2, 2))
-    predicted = all_object(matrices)
+    predicted = all_of(matrices, label)
     assert (predicted.sum(axis=-1) == matrices.sum(axis=-1)).all()
-    assert not predicted[..., 0].any()
+    assert not predicted[..., 1 - label].any()
 
 
 def test_a_run_that_names_no_stage_has_that_of_the_studys_config(

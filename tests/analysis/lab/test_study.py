@@ -41,7 +41,11 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "computed.py").write_text("hypothesis = make()\n")
     (tmp_path / "other.py").write_text('hypothesis = dict(id="H", parent=None)\n')
     (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
-    assert [config.path.stem for config in read_study(tmp_path)] == ["child"]
+    (tmp_path / "nul.py").write_text("a = 1\0\n")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "circle.py").write_text(CHILD.replace("base.py", "circle.py"))
+    (tmp_path / "mixed.py").write_text(CHILD.replace('"base.py"', '3, "mmseg::x.py"'))
+    assert [config.path.stem for config in read_study(tmp_path)] == ["child", "mixed"]
     assert read_study(tmp_path / "no_folder") == ()
 
 

@@ -34,6 +34,11 @@ def test_intervals() -> None:
     assert numbers.between(Interval(1.0, 2.345)) == "1.00 to 2.35"
     assert numbers.between(Interval(-1.0, 2.0), sign=True) == "-1.00 to +2.00"
     assert numbers.between(Interval(math.nan, math.nan)) == DASH
+    # Whether zero is in it is what a reader looks for.
+    assert numbers.between(Interval(0.0036, 6.5), sign=True) == "+0.004 to +6.50"
+    assert numbers.between(Interval(-6.5, -0.00004), sign=True) == "-6.50 to -0.00004"
+    assert numbers.between(Interval(0.0, 1e-9), sign=True) == "0.00 to 0.00"
+    assert numbers.between(Interval(0.0036, 6.5)) == "0.00 to 6.50"
     assert numbers.interval_words(Interval(1, 2)) == "95 % interval 1.00 to 2.00"
 
 

@@ -150,6 +150,17 @@ def test_the_command_line(pets: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "binary").rglob("*.png"))) == 18
 
 
+def test_the_data_are_looked_for_where_the_configs_look(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one command of the README would download what is there already."""
+    monkeypatch.setenv("SEGLAB_OXFORD_PET", str(pets))
+    assert prepare_oxford_pet.main(["--mask-folders", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 18
+    monkeypatch.setenv("SEGLAB_OXFORD_PET", "")
+    assert prepare_oxford_pet.build_parser().parse_args([]).out == Path("data/oxford_pet")
+
+
 def test_what_is_asked_for_wrongly_is_said_before_any_work(pets: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -194,7 +205,8 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     assert command in caught.value.fix
     with pytest.raises(UserError) as caught:
         check.main(["--config", SPECIES_CONFIG, "--data-root", str(pets)])
-    assert "[pet-layout]" in str(caught.value) and command in str(caught.value)
+    # Of the classes that this config has: binary masks would make every animal a cat.
+    assert "[pet-layout]" in str(caught.value) and f"{command} --mode species " in str(caught.value)
     assert "is laid out as Oxford-IIIT Pet officially is, the config reads folders of masks" in str(
         caught.value
     )
@@ -206,10 +218,10 @@ def test_tools_for_folders_say_what_to_do_with_the_official_layout(
     lab = ["--config", "configs/lab_simple_cnn.py", "--data-root", str(pets)]
     with pytest.raises(UserError) as caught:
         audit.main([*lab, "--output-dir", str(tmp_path / "audit")])
-    assert command in caught.value.fix and SPECIES_CONFIG in caught.value.fix
+    assert f"{command} --mode species" in caught.value.fix and SPECIES_CONFIG in caught.value.fix
     with pytest.raises(UserError) as caught:
         repair_gain.main([*lab, "--masks", "labels_sam2", "--output-dir", str(tmp_path / "gain")])
-    assert command in caught.value.fix
+    assert f"{command} --mode binary" in caught.value.fix
 
 
 def test_folders_are_not_taken_for_the_official_layout(pets: Path, tmp_path: Path) -> None:
@@ -219,6 +231,30 @@ def test_folders_are_not_taken_for_the_official_layout(pets: Path, tmp_path: Pat
     said = str(caught.value)
     assert "preflight: 1 fault" in said and "is laid out as folders of masks" in said
     assert "with MaskFolderDataset" in said
+
+
+def test_masks_of_another_mode_are_no_masks_for_a_config(pets: Path, tmp_path: Path) -> None:
+    """By their values alone binary masks are cats, and borders are dogs."""
+    modes = {mode: tmp_path / mode for mode in official.MODES}
+    for mode, out in modes.items():
+        write_folders(pets, PetFolders(out, mode))
+    config = load_config(SPECIES_CONFIG, data_root=modes["species"])
+    assert run_preflight(config, ("train", "val", "test")) == []
+    for mode in ("binary", "trimap"):
+        found = run_preflight(load_config(SPECIES_CONFIG, data_root=modes[mode]))
+        (fault,) = [finding for finding in found if finding.severity == "fault"]
+        assert fault.message == (
+            f"{modes[mode]} is laid out as masks of {', '.join(official.MODES[mode])}, the config "
+            "reads masks of background, cat, dog"
+        )
+        assert "--mode species" in fault.fix
+    # Other names for as many classes are the user's business; so is a record that is damaged.
+    assert official.other_masks(modes["species"], ("0", "katze", "hund")) == ()
+    assert official.other_masks(modes["binary"], ("0", "katze", "hund")) != ()
+    for content in ("{", "[]", "{}", '{"format": "seglab-toy", "mode": "binary"}'):
+        (modes["binary"] / "dataset.json").write_text(content)
+        assert official.other_masks(modes["binary"], ("0", "katze", "hund")) == ()
+    assert official.other_masks(tmp_path / "nowhere", ("0", "1", "2")) == ()
 
 
 @pytest.mark.shared

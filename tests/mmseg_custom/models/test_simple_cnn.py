@@ -48,13 +48,17 @@ def test_it_is_the_two_layer_network() -> None:
     assert sum(p.numel() for p in ours.parameters()) == 1792 + 73856 + 32832 + 257
 
 
-def test_a_logit_sees_14_pixels() -> None:
+def test_a_logit_sees_10_pixels() -> None:
+    # 3 of the first convolution, 4 with its pooling, 8 of the second, 10 with its pooling.
     model = build(width=8).double().eval()
-    image = torch.randn(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
-    model(image)[0, 0, 32, 32].backward()
-    seen = image.grad.abs().sum(1)[0].nonzero()
-    extent = (seen.max(0).values - seen.min(0).values + 1).tolist()
-    assert max(extent) <= 14
+    seen = torch.zeros(64, 64, dtype=torch.bool)
+    for seed in range(40):  # a maximum hands on one pixel of each window: which one, differs
+        torch.manual_seed(seed)
+        image = torch.randn(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
+        model(image)[0, 0, 32, 32].backward()
+        seen |= image.grad.abs().sum(1)[0] > 0
+    found = seen.nonzero()
+    assert found.min(0).values.tolist() == [29, 29] and found.max(0).values.tolist() == [38, 38]
 
 
 # What the sigmoid too many costs. `once` takes logits; `twice` gives its probabilities to a loss
