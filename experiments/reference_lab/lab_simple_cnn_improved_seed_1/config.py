@@ -1,0 +1,445 @@
+cosine_schedule = [
+    dict(
+        by_epoch=True,
+        convert_to_iter_based=True,
+        decay='cosine',
+        type='WarmupDecayLR',
+        warmup_ratio=0.05),
+]
+custom_hooks = [
+    dict(type='HistoryHook'),
+    dict(type='ProgressHook'),
+    dict(min_delta=0.01, patience=15, type='HistoryEarlyStoppingHook'),
+    dict(type='CatchUpValidationHook'),
+]
+custom_imports = dict(
+    allow_failed_imports=False, imports=[
+        'seglab.mmseg_custom',
+    ])
+data_root = 'DATA_ROOT'
+default_hooks = dict(
+    checkpoint=dict(
+        interval=1,
+        max_keep_ckpts=2,
+        rule='greater',
+        save_best='val/mDice',
+        type='CheckpointHook'),
+    logger=dict(interval=10, log_metric_by_epoch=True, type='LoggerHook'),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    timer=dict(type='IterTimerHook'))
+default_scope = 'mmseg'
+env_cfg = dict(
+    cudnn_benchmark=False,
+    dist_cfg=dict(backend='nccl'),
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
+from_scratch = True
+hypothesis = dict(
+    change=
+    'flip, rotation up to 15 degrees, affine, brightness and contrast; 0.5 BCE + 0.5 Dice; cosine schedule',
+    expects=dict(mIoU='+'),
+    id='Lab-CNN+',
+    parent='Lab-CNN',
+    question=
+    'Do augmentation, Dice in the loss and a falling learning rate help Lab-CNN?',
+    stage='own')
+hypothesis_name = 'lab_simple_cnn_improved'
+image_size = (
+    256,
+    256,
+)
+improved_train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(keep_ratio=False, scale=(
+        256,
+        256,
+    ), type='Resize'),
+    dict(
+        transforms=[
+            dict(p=0.5, type='HorizontalFlip'),
+            dict(limit=15, p=0.5, type='Rotate'),
+            dict(
+                p=0.5,
+                scale=(
+                    0.9,
+                    1.1,
+                ),
+                translate_percent=(
+                    -0.1,
+                    0.1,
+                ),
+                type='Affine'),
+            dict(p=0.5, type='RandomBrightnessContrast'),
+        ],
+        type='Albumentations'),
+    dict(
+        meta_keys=(
+            'sample_id',
+            'img_path',
+            'seg_map_path',
+            'ori_shape',
+            'img_shape',
+            'pad_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'reduce_zero_label',
+        ),
+        type='PackSegInputs'),
+]
+launcher = 'none'
+load_from = None
+log_level = 'INFO'
+log_processor = dict(by_epoch=True)
+meta_keys = (
+    'sample_id',
+    'img_path',
+    'seg_map_path',
+    'ori_shape',
+    'img_shape',
+    'pad_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'reduce_zero_label',
+)
+metainfo = dict(
+    classes=(
+        'background',
+        'animal',
+    ),
+    palette=[
+        [
+            0,
+            0,
+            0,
+        ],
+        [
+            230,
+            159,
+            0,
+        ],
+    ])
+model = dict(
+    backbone=dict(type='SimpleEncoder', width=64),
+    data_preprocessor=dict(
+        bgr_to_rgb=True,
+        mean=[
+            123.675,
+            116.28,
+            103.53,
+        ],
+        pad_val=0,
+        seg_pad_val=255,
+        size=(
+            256,
+            256,
+        ),
+        std=[
+            58.395,
+            57.12,
+            57.375,
+        ],
+        test_cfg=dict(size_divisor=4),
+        type='SegDataPreProcessor'),
+    decode_head=dict(
+        in_channels=128,
+        loss_decode=dict(ce_weight=0.5, dice_weight=0.5, type='ComboLoss'),
+        num_classes=2,
+        out_channels=1,
+        threshold=0.5,
+        type='SimpleDecoder'),
+    test_cfg=dict(mode='whole'),
+    train_cfg=dict(),
+    type='EncoderDecoder')
+optim_wrapper = dict(
+    optimizer=dict(
+        betas=(
+            0.9,
+            0.999,
+        ), lr=0.0003, type='AdamW', weight_decay=0.01),
+    type='OptimWrapper')
+param_scheduler = [
+    dict(
+        by_epoch=True,
+        convert_to_iter_based=True,
+        decay='cosine',
+        type='WarmupDecayLR',
+        warmup_ratio=0.05),
+]
+pretrained_backbone = None
+randomness = dict(deterministic=False, seed=1)
+resume = False
+species_metainfo = dict(
+    classes=(
+        'background',
+        'cat',
+        'dog',
+    ),
+    palette=[
+        [
+            0,
+            0,
+            0,
+        ],
+        [
+            230,
+            159,
+            0,
+        ],
+        [
+            86,
+            180,
+            233,
+        ],
+    ])
+test_cfg = dict(type='TestLoop')
+test_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        border='ignore',
+        data_root='DATA_ROOT',
+        metainfo=dict(
+            classes=(
+                'background',
+                'animal',
+            ),
+            palette=[
+                [
+                    0,
+                    0,
+                    0,
+                ],
+                [
+                    230,
+                    159,
+                    0,
+                ],
+            ]),
+        mode='binary',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(keep_ratio=False, scale=(
+                256,
+                256,
+            ), type='Resize'),
+            dict(type='LoadAnnotations'),
+            dict(
+                meta_keys=(
+                    'sample_id',
+                    'img_path',
+                    'seg_map_path',
+                    'ori_shape',
+                    'img_shape',
+                    'pad_shape',
+                    'scale_factor',
+                    'flip',
+                    'flip_direction',
+                    'reduce_zero_label',
+                ),
+                type='PackSegInputs'),
+        ],
+        split='test',
+        type='OxfordPetDataset'),
+    num_workers=0,
+    sampler=dict(shuffle=False, type='DefaultSampler'))
+test_evaluator = dict(prefix='test', type='ConfusionMetric')
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(keep_ratio=False, scale=(
+        256,
+        256,
+    ), type='Resize'),
+    dict(type='LoadAnnotations'),
+    dict(
+        meta_keys=(
+            'sample_id',
+            'img_path',
+            'seg_map_path',
+            'ori_shape',
+            'img_shape',
+            'pad_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'reduce_zero_label',
+        ),
+        type='PackSegInputs'),
+]
+train_cfg = dict(max_epochs=20, type='EpochBasedTrainLoop', val_interval=1)
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        border='ignore',
+        data_root='DATA_ROOT',
+        metainfo=dict(
+            classes=(
+                'background',
+                'animal',
+            ),
+            palette=[
+                [
+                    0,
+                    0,
+                    0,
+                ],
+                [
+                    230,
+                    159,
+                    0,
+                ],
+            ]),
+        mode='binary',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(keep_ratio=False, scale=(
+                256,
+                256,
+            ), type='Resize'),
+            dict(
+                transforms=[
+                    dict(p=0.5, type='HorizontalFlip'),
+                    dict(limit=15, p=0.5, type='Rotate'),
+                    dict(
+                        p=0.5,
+                        scale=(
+                            0.9,
+                            1.1,
+                        ),
+                        translate_percent=(
+                            -0.1,
+                            0.1,
+                        ),
+                        type='Affine'),
+                    dict(p=0.5, type='RandomBrightnessContrast'),
+                ],
+                type='Albumentations'),
+            dict(
+                meta_keys=(
+                    'sample_id',
+                    'img_path',
+                    'seg_map_path',
+                    'ori_shape',
+                    'img_shape',
+                    'pad_shape',
+                    'scale_factor',
+                    'flip',
+                    'flip_direction',
+                    'reduce_zero_label',
+                ),
+                type='PackSegInputs'),
+        ],
+        split='train',
+        type='OxfordPetDataset'),
+    drop_last=True,
+    num_workers=0,
+    sampler=dict(shuffle=True, type='DefaultSampler'))
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(keep_ratio=False, scale=(
+        256,
+        256,
+    ), type='Resize'),
+    dict(
+        meta_keys=(
+            'sample_id',
+            'img_path',
+            'seg_map_path',
+            'ori_shape',
+            'img_shape',
+            'pad_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'reduce_zero_label',
+        ),
+        type='PackSegInputs'),
+]
+trimap_metainfo = dict(
+    classes=(
+        'background',
+        'animal',
+        'border',
+    ),
+    palette=[
+        [
+            0,
+            0,
+            0,
+        ],
+        [
+            230,
+            159,
+            0,
+        ],
+        [
+            0,
+            158,
+            115,
+        ],
+    ])
+val_cfg = dict(type='ValLoop')
+val_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        border='ignore',
+        data_root='DATA_ROOT',
+        metainfo=dict(
+            classes=(
+                'background',
+                'animal',
+            ),
+            palette=[
+                [
+                    0,
+                    0,
+                    0,
+                ],
+                [
+                    230,
+                    159,
+                    0,
+                ],
+            ]),
+        mode='binary',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(keep_ratio=False, scale=(
+                256,
+                256,
+            ), type='Resize'),
+            dict(type='LoadAnnotations'),
+            dict(
+                meta_keys=(
+                    'sample_id',
+                    'img_path',
+                    'seg_map_path',
+                    'ori_shape',
+                    'img_shape',
+                    'pad_shape',
+                    'scale_factor',
+                    'flip',
+                    'flip_direction',
+                    'reduce_zero_label',
+                ),
+                type='PackSegInputs'),
+        ],
+        split='val',
+        type='OxfordPetDataset'),
+    num_workers=0,
+    sampler=dict(shuffle=False, type='DefaultSampler'))
+val_evaluator = dict(prefix='val', type='ConfusionMetric')
+vis_backends = [
+    dict(type='LocalVisBackend'),
+    dict(project='practicum_segmentation', type='SeglabClearMLBackend'),
+]
+visualizer = dict(
+    name='visualizer',
+    type='SegLocalVisualizer',
+    vis_backends=[
+        dict(type='LocalVisBackend'),
+        dict(project='practicum_segmentation', type='SeglabClearMLBackend'),
+    ])
