@@ -37,6 +37,8 @@ custom_hooks = [
     dict(type="ProgressHook"),
     dict(type="HistoryEarlyStoppingHook", patience=15, min_delta=0.01),
     dict(type="CatchUpValidationHook"),
+    # What a loss that is not finite does: stop, or `on_nan="skip"`.
+    dict(type="StepGuardHook"),
 ]
 
 # Every sample has a seed of its own: the worker count changes nothing.
