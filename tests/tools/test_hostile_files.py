@@ -21,19 +21,6 @@ REFERENCE = Path(__file__).resolve().parents[2] / "experiments" / "reference"
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `seglab COMMAND ARGUMENTS` in this process: exit code, output, errors."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
 def victim(tmp_path: Path) -> Path:
     """A file that exists only if something was executed."""
     return tmp_path / "victim"

@@ -7,14 +7,11 @@ of those before, so that what each one is worth can be read off.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from torch import nn
 from tqdm import tqdm
@@ -24,6 +21,7 @@ from seglab.mmseg_custom.engine.inference import label_map, predict_batch
 from seglab.mmseg_custom.models.logit_head import DEFAULT_THRESHOLD
 from seglab.utils.config_utils import class_names
 from seglab.utils.lab_scores import FIGURES, honest_figures, require_lab_config
+from seglab.utils.random_state import isolated
 from seglab.utils.test_utils import (
     FloatArray,
     IntArray,
@@ -165,7 +163,7 @@ def score_batches(
     order = np.random.default_rng(SEED).permutation(len(dataset))
     starts = range(0, len(order), batch_size)
     matrices = []
-    with _seeded(SEED):
+    with isolated(SEED):
         for start in tqdm(starts, desc=title, unit="batch", leave=False):
             batch = [_as_labelled(dataset[int(i)]) for i in order[start : start + batch_size]]
             for output in _predict(model, batch):
@@ -239,18 +237,3 @@ def _predict(model: nn.Module, batch: Sequence[dict[str, Any]]) -> list[Any]:
     if len({tuple(sample["inputs"].shape) for sample in batch}) == 1:
         return predict_batch(model, batch)
     return [output for sample in batch for output in predict_batch(model, [sample])]
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed what augmentation draws from; put it back where it was."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
