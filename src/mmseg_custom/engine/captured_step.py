@@ -10,17 +10,13 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from mmseg.utils import register_all_modules
 from torch import Tensor, nn
 
-import seglab.mmseg_custom as _registered  # noqa: F401
+from seglab.mmseg_custom.engine.inference import build_model
 from seglab.utils import random_state
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
-from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import to_plain
 
@@ -135,12 +131,7 @@ def _repeat(content: Mapping[str, Any], model: nn.Module) -> Replay:
 
 
 def _model(content: Mapping[str, Any], path: str | Path, device: str) -> nn.Module:
-    register_all_modules(init_default_scope=False)
-    init_default_scope("mmseg")
-    config = Config(json.loads(content["config"]))
-    take_pretrained(config)
-    with building(config):
-        model: nn.Module = MODELS.build(config.model)
+    model = build_model(Config(json.loads(content["config"])))
     load_weights_into(model, {"state_dict": content["state_dict"]}, path)
     return model.to(device).train()
 

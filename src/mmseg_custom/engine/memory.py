@@ -8,13 +8,10 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
-from mmseg.registry import MODELS
-from mmseg.utils import register_all_modules
-from torch import nn
+from mmengine.dataset import pseudo_collate
 
-from seglab.utils.config_utils import building, take_pretrained
+from seglab.mmseg_custom.datasets.samples import build_dataset
+from seglab.mmseg_custom.engine.inference import build_model
 from seglab.utils.errors import UserError
 
 #: How torch and Python spell it: CUDA's allocator, the CPU's, Windows.
@@ -97,20 +94,13 @@ def fit_batch(config: Config, device: str) -> str:
 
 def _attempt(config: Config, device: str) -> Callable[[int], None]:
     """A function that takes one step of training with so many images."""
-    register_all_modules(init_default_scope=False)
-    init_default_scope("mmseg")
     config = copy.deepcopy(config)
-    take_pretrained(config)  # weights take the same memory whatever they are
-    with building(config):
-        loader = Runner.build_dataloader(config.train_dataloader, seed=0)
-        samples = [loader.dataset[0]]
+    samples = [build_dataset(config, config.train_dataloader.dataset)[0]]
 
     def step(size: int) -> None:
-        batch = loader.collate_fn(samples * size)
-        with building(config):
-            model: nn.Module = MODELS.build(config.model).to(device).train()
+        model = build_model(config).to(device).train()
         optimizer = torch.optim.AdamW(model.parameters())  # the hungriest of the common ones
-        data = model.data_preprocessor(batch, True)  # type: ignore[operator]
+        data = model.data_preprocessor(pseudo_collate(samples * size), True)  # type: ignore[operator]
         total, _ = model.parse_losses(model(**data, mode="loss"))  # type: ignore[operator]
         total.backward()
         optimizer.step()

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor
 from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.captured_step import CAPTURE_NAME, capture_step
+from seglab.mmseg_custom.engine.stopping import highest_of_processes
 from seglab.utils import random_state
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import to_plain
@@ -77,7 +78,8 @@ class StepGuardHook(Hook):
             UserError: The loss or the gradient is not finite, and the run is to stop.
         """
         wrapper = self._wrapper
-        if _any_process(not bool(torch.isfinite(loss.detach()))):
+        # What one process does, all have to.
+        if highest_of_processes(int(not torch.isfinite(loss.detach()))):
             self._refuse("loss", float(loss.detach()))
             wrapper._inner_count += 1  # as the backward pass does
         else:
@@ -155,12 +157,3 @@ class StepGuardHook(Hook):
             except OSError as error:
                 return f"(the step could not be kept: {error.strerror}) "
         return f"see what happens in it with `seglab replay {path}`; "
-
-
-def _any_process(answer: bool) -> bool:
-    """Whether one of the run's processes says yes: all have to do the same."""
-    if get_world_size() == 1:
-        return answer
-    said = torch.tensor(int(answer))
-    all_reduce(said, "max")
-    return bool(said)

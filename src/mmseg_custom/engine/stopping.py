@@ -24,6 +24,15 @@ class StoppedInValidation(Stopped):
     """A signal came while a run validated; its state is still to be kept."""
 
 
+def highest_of_processes(number: int) -> int:
+    """The highest of a number that each of a run's processes gives; all of them have to ask."""
+    if get_world_size() == 1:
+        return number
+    given = torch.tensor(number)
+    all_reduce(given, "max")
+    return int(given)
+
+
 class StopRequest:
     """Notes a signal instead of dying of it, inside its `with` block.
 
@@ -63,11 +72,7 @@ class StopRequest:
 
         They have to stop after the same step: keeping the state takes all of them.
         """
-        if get_world_size() == 1:
-            return self.signal_number
-        number = torch.tensor(self.signal_number)
-        all_reduce(number, "max")
-        return int(number)
+        return highest_of_processes(self.signal_number)
 
 
 @HOOKS.register_module()
