@@ -56,6 +56,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_device_argument(parser)
     parser.add_argument(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        help="have the same machine and versions repeat the run bit for bit, over the same number "
+        "of threads (default on the CPU; costs speed and memory on a GPU, see Repeating a run in "
+        "the README)",
+    )
+    parser.add_argument(
         "--launcher",
         choices=("none", "pytorch", "slurm", "mpi"),
         default="none",
@@ -117,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from_scratch=args.from_scratch,
         pretrained=args.pretrained,
         on_nan=args.on_nan,
+        deterministic=args.deterministic,
         command=sys.argv if argv is None else ["seglab", "train", *argv],
     )
     config = load_config(args.config, args.cfg_options, args.data_root)
@@ -132,10 +140,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     work_dir = work_dir or choose_work_dir(config, options)
     apply_options(config, options, work_dir)
     if args.auto_batch:
-        from seglab.mmseg_custom.engine.memory import fit_batch
-
-        print(fit_batch(config, select_device(args.device)), flush=True)
+        _fit_batch(config, select_device(args.device))
     return _train(config, options, work_dir, args.tracking)
+
+
+def _fit_batch(config: Config, device: str) -> None:
+    from seglab.mmseg_custom.engine.determinism import repeatable
+    from seglab.mmseg_custom.engine.memory import fit_batch
+
+    with repeatable(config.randomness.deterministic, device):  # it may need more memory
+        print(fit_batch(config, device), flush=True)
 
 
 def _enqueue(config: Config, args: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -156,13 +170,15 @@ def _enqueue(config: Config, args: argparse.Namespace, arguments: Sequence[str])
 
 def _train(config: Config, options: TrainOptions, work_dir: Path, tracking: str | None) -> int:
     """Train what passed its checks, tracked, and tell how it went."""
+    from seglab.mmseg_custom.engine.determinism import in_words
     from seglab.mmseg_custom.engine.tracking import announce_mode, tracked_training
-    from seglab.mmseg_custom.engine.training import process_rank, train
+    from seglab.mmseg_custom.engine.training import process_rank, select_device, train
     from seglab.utils.tracking.tracker import Tracker
 
     rank = process_rank(options.launcher)
     if rank == 0:
-        print(f"{_start(config, options.resume)}\nrun folder: {work_dir}", flush=True)
+        words = in_words(config.randomness.deterministic, select_device(options.device))
+        print(f"{_start(config, options.resume)}\n{words}\nrun folder: {work_dir}", flush=True)
     tracker = Tracker(work_dir, announce_mode(tracking, work_dir, rank))
     try:
         with tracked_training(tracker):

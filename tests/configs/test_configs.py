@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmseg.registry import MODELS
+from operations import REFUSED_ON_CUDA, OperationNames
 
 import seglab.mmseg_custom  # noqa: F401
 from seglab.data.preflight import run_preflight
@@ -46,7 +47,10 @@ def two_steps(path: Path, overrides: list[str], data_root: Path, run: Path, spli
     options = TrainOptions(work_dir=run, from_scratch=True, device="cpu")
     work_dir = choose_work_dir(config, options)
     apply_options(config, options, work_dir)
-    result = train(config, options, work_dir)
+    with OperationNames() as names:
+        result = train(config, options, work_dir)
+    assert "convolution_backward" in names.seen
+    assert names.seen & REFUSED_ON_CUDA == set()  # with --deterministic a GPU would stop there
     assert result.best["iter"] == 2
     assert 0 <= result.best["val/mDice"] <= 100
     assert result.best_checkpoint is not None

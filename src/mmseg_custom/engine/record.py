@@ -61,6 +61,9 @@ class RunRecord:
                     "began with",
                     "restore them (check --data-root), or start a new run",
                 )
+        self._session["changes"] = _changes(
+            earlier.get("environment", {}), self._content.get("environment", {})
+        )
         self._content = {**self._content, **built, **earlier}
         self._content["sessions"] = [*self._content["sessions"], self._session]
         self._content["config_sha256"] = json_sha256(config.to_dict())  # of the one stored now
@@ -69,6 +72,11 @@ class RunRecord:
         write_text(self.work_dir / CONFIG_FILE, config.pretty_text)
         write_json(self.work_dir / CONFIG_JSON, config.to_dict())
         self._write("running")
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What differs between the environment the run began in and that of this session."""
+        return tuple(self._session.get("changes", ()))
 
     def end(self, status: str, epochs: int, best: Mapping[str, Any]) -> None:
         """Complete the record; does nothing for a run that never began."""
@@ -82,3 +90,14 @@ class RunRecord:
     def _write(self, status: str) -> None:
         self._session["status"] = self._content["status"] = status
         write_json(self.work_dir / RUN_FILE, self._content)
+
+
+def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:
+    found: list[str] = []
+    for key in sorted(earlier.keys() & now.keys()):
+        old, new = earlier[key], now[key]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _changes(old, new, f"{where}{key}.")
+        elif old != new:
+            found.append(f"{where}{key}: {old} -> {new}")
+    return found

@@ -8,10 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 
+from seglab.mmseg_custom.engine.determinism import decide, repeatable
 from seglab.mmseg_custom.engine.memory import is_out_of_memory, out_of_memory
 from seglab.mmseg_custom.engine.monitor import (
     Monitor,
@@ -42,6 +43,9 @@ from seglab.utils.run_files import STAMP, counts_epochs
 from seglab.utils.script import was_interrupted
 from seglab.utils.tracking.tracker import Tracker
 
+if TYPE_CHECKING:
+    from seglab.mmseg_custom.engine.runner import SeglabRunner
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -58,6 +62,8 @@ class TrainOptions:
         pretrained: A file of pretrained backbone weights that replaces the config's.
         on_nan: 'stop' or 'skip': what happens to a loss or gradient that is not finite; None for
             the config's choice, which is to stop.
+        deterministic: Whether a repeated run gives the same to the last bit; None for the
+            config's choice, which is: on the CPU.
         command: The command line, for the record.
     """
 
@@ -69,6 +75,7 @@ class TrainOptions:
     from_scratch: bool = False
     pretrained: str | None = None
     on_nan: str | None = None
+    deterministic: bool | None = None
     command: Sequence[str] = ()
 
 
@@ -200,6 +207,7 @@ def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None
         )
     config.randomness = dict(config.get("randomness") or {})
     config.randomness.seed = config.randomness.get("seed", 0) if seed is None else seed
+    _apply_determinism(config, options, work_dir)
     config.hypothesis_name = hypothesis_name(config)
     complete_hooks(config)
     if options.on_nan:
@@ -213,6 +221,17 @@ def apply_options(config: Config, options: TrainOptions, work_dir: Path) -> None
             "leave default_hooks.checkpoint.save_best as it was, or start a new run",
         )
     config.launcher = options.launcher
+
+
+def _apply_determinism(config: Config, options: TrainOptions, work_dir: Path) -> None:
+    configured = config.randomness.get("deterministic")
+    asked = options.deterministic
+    if options.resume and None not in (asked, configured) and asked != configured:
+        raise UserError(
+            f"--{'' if asked else 'no-'}deterministic: the run in {work_dir} began otherwise",
+            "leave it out, or start a new run",
+        )
+    config.randomness.deterministic = decide(asked, configured, choose_device(options.device))
 
 
 def select_device(device: str) -> str:
@@ -253,7 +272,6 @@ def train(
 
     import seglab.mmseg_custom as _registered  # noqa: F401
     from seglab.mmseg_custom.engine.history import read_history
-    from seglab.mmseg_custom.engine.runner import SeglabRunner
 
     device = select_device(options.device)
     record = _new_record(config, options, work_dir, device)
@@ -264,15 +282,12 @@ def train(
         # mmengine's own start-up asks for a CUDA device whatever the backend is.
         torch.distributed.init_process_group("gloo")
     try:
-        with building(config):
-            own = _for_runner(config, options, work_dir, device)
-            add_backend(own, tracker)
-            runner = SeglabRunner.from_cfg(own)
-            runner.build_parts()
-        if process_rank(options.launcher) == 0:
-            runner.on_start = lambda: _begin(record, config, runner, tracker)
-        with runner.stop_request:
-            runner.train()
+        with repeatable(config.randomness.deterministic, device):
+            runner = _build(config, _for_runner(config, options, work_dir, device), tracker)
+            if process_rank(options.launcher) == 0:
+                runner.on_start = lambda: _begin(record, config, runner, tracker)
+            with runner.stop_request:
+                runner.train()
         status = "finished"
     except BaseException as error:
         if was_interrupted(error):
@@ -293,6 +308,17 @@ def train(
     )
 
 
+def _build(config: Config, own: Config, tracker: Tracker | None) -> SeglabRunner:
+    from seglab.mmseg_custom.engine.runner import SeglabRunner
+
+    with building(config):
+        add_backend(own, tracker)
+        runner = SeglabRunner.from_cfg(own)
+        runner.build_parts()
+    assert isinstance(runner, SeglabRunner)
+    return runner
+
+
 def _raise_plainly(error: BaseException, config: Config) -> None:
     """Raise Ctrl-C that came in disguise, and memory that ran out, as what they are."""
     if was_interrupted(error) and not isinstance(error, KeyboardInterrupt):
@@ -305,6 +331,9 @@ def _begin(record: RunRecord, config: Config, runner: Any, tracker: Tracker | No
     """Write what is known when nothing can refuse the run any more."""
     remove_leftovers(record.work_dir)
     record.begin(config, _facts_of(runner))
+    if record.changes:
+        print("this run began elsewhere or otherwise, so it may not end as it would have there:")
+        print("\n".join(f"  {change}" for change in record.changes), flush=True)
     if tracker is not None:
         begin_training(tracker, config)
 
