@@ -31,14 +31,14 @@ class SignalToTheSecondHook(Hook):
             signal.raise_signal(signal.SIGTERM)
 
 
-def train(config: Path, folder: Path, resume: bool = False) -> list[int]:
-    """Train in two processes; returns their exit codes."""
+def train(config: Path, folder: Path, resume: bool = False, processes: int = 2) -> list[int]:
+    """Train in several processes; returns their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE="2")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(processes))
     children = []
-    for rank in "01":
+    for rank in map(str, range(processes)):
         pid = os.fork()
         if not pid:
             os.environ.update(RANK=rank, LOCAL_RANK=rank)
