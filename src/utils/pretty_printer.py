@@ -109,4 +109,10 @@ def _console(stream: TextIO | None) -> Console:
     """A console that writes colours and control codes to terminals only."""
     stream = stream or sys.stdout
     # A log file has no width: nothing may be cut off in it.
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 10_000)
+    return _Console(file=stream, highlight=False, width=None if stream.isatty() else 10_000)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave a reader that has gone (`| head`) to the program; rich would exit with code 1."""
+        raise
