@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from seglab.analysis.comparison import Comparison
 
 MIN_RESAMPLES = 1000
+#: More would take hours and gigabytes, and change no digit that is shown.
+MAX_RESAMPLES = 1_000_000
 
 EXAMPLES = """\
   python src/tools/compare.py --runs H1 H2 Exp1 --split val
@@ -148,6 +150,11 @@ def check_test_arguments(args: argparse.Namespace) -> None:
         raise UserError(
             f"--resamples {args.resamples} is too few for an interval of 95 %",
             f"give at least {MIN_RESAMPLES}",
+        )
+    if args.resamples > MAX_RESAMPLES:
+        raise UserError(
+            f"--resamples {args.resamples} would change no digit that is shown",
+            f"give at most {MAX_RESAMPLES}",
         )
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is negative", "give 0 or more")
