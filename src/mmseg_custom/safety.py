@@ -8,7 +8,9 @@ Importing `seglab.mmseg_custom` closes it for the whole process:
   refused and the latter hold plain values;
 - a checkpoint that cannot be read safely is read unsafely, also weights that a layer's `init_cfg`
   names. Here each goes through `seglab.utils.checkpoint_utils`;
-- config text in a checkpoint is executed when a run is resumed from it. Here it is dropped.
+- config text in a checkpoint is executed when a run is resumed from it. Here it is dropped;
+- the `config.py` that is written of a config executes what its keys say (`config_text`);
+- masks are decoded without a limit, by whatever Pillow knows (`safe_decoding`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import mmseg.datasets.transforms.loading as mmseg_loading
 import yaml
+from mmengine.config import Config
 from mmengine.fileio import BaseFileHandler, PickleHandler, register_handler
 from mmengine.registry import Registry
 from mmengine.registry import registry as registry_module
@@ -25,7 +28,9 @@ from mmengine.registry import root as root_registries
 from mmengine.runner import checkpoint as mmengine_checkpoints
 from mmseg import registry as mmseg_registries
 
+from seglab.mmseg_custom.safe_decoding import make_decoding_safe
 from seglab.utils.checkpoint_utils import load_checkpoint_file
+from seglab.utils.config_text import python_text
 from seglab.utils.errors import UserError
 
 #: Families of packages whose registries know each other.
@@ -49,6 +54,8 @@ def make_safe() -> None:
     loader.register_scheme("", _load_local, force=True)
     loader.register_scheme(_REMOTE, _refuse_remote, force=True)
     mmseg_loading.datafrombytes = _data_from_bytes
+    make_decoding_safe()
+    Config.pretty_text = property(python_text)  # type: ignore[assignment]
 
 
 def registered_object(name: str) -> Any:

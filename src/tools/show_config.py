@@ -79,15 +79,13 @@ def _formatted(content: Any, form: str, key: str | None) -> str:
     import json
     import pprint
 
+    from seglab.utils.config_text import literal_text
     from seglab.utils.io_utils import to_plain
 
     if form == "json":
         return json.dumps(to_plain(content), indent=2, ensure_ascii=False) + "\n"
     if key is None:
-        return "".join(
-            f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}\n"
-            for name, value in content.items()
-        )
+        return literal_text(content)
     return f"{pprint.pformat(content, width=100, sort_dicts=False)}\n"
 
 

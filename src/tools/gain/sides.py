@@ -19,6 +19,7 @@ from seglab.data.preflight.split_folder import SplitFolder
 from seglab.data.relabelling.store import is_unfinished
 from seglab.mmseg_custom.engine.training import hypothesis_name
 from seglab.utils import oxford_pet as pets
+from seglab.utils.config_text import inert
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import Hypothesis
@@ -203,9 +204,9 @@ def _file_name(text: str) -> str:
 
 def _child_text(base: str, mask_dir: str, hypothesis: Hypothesis, name: str) -> str:
     stated = "".join(f"    {key}={value!r},\n" for key, value in hypothesis.to_dict().items())
-    return (
-        f'"""{hypothesis.id} = {hypothesis.parent} on other train masks (`seglab repair-gain`)."""'
-        f"\n\n_base_ = [{base!r}]\n"
+    title = f"{hypothesis.id} = {hypothesis.parent} on other train masks (`seglab repair-gain`)."
+    return inert(
+        f"{title!r}\n\n_base_ = [{base!r}]\n"  # an id may hold quotes, and must not end them
         f"hypothesis_name = {name!r}\n"
         f"hypothesis = dict(\n{stated})\n"
         f"train_dataloader = dict(dataset=dict(mask_dir={mask_dir!r}))\n"
