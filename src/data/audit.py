@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seglab.utils.errors import visible
 from seglab.utils.script import new_parser
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def audit_and_write(asked: AuditInput, args: argparse.Namespace) -> int:
             written.append(write_bad_masks(path, listed, args.overwrite))
         else:
             print(f"nothing was found in any mask: {path} was not written")
-    print(summary(result.verdicts, 10))
+    print(visible(summary(result.verdicts, 10)))
     print("written: " + ", ".join(map(str, written)))
     return 0
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seglab.utils.errors import visible
 from seglab.utils.paths import PROJECT_ROOT, resolve_input
 from seglab.utils.script import new_parser
 
@@ -206,7 +207,7 @@ def report(built: Built, name: str) -> None:
     ):
         if masks:
             more = f" and {len(masks) - _NAMED} more" if len(masks) > _NAMED else ""
-            print(f"note: {len(masks)} {what}: {', '.join(masks[:_NAMED])}{more}")
+            print(visible(f"note: {len(masks)} {what}: {', '.join(masks[:_NAMED])}{more}"))
 
 
 def export(dataset: Any, root: Path, path: Path, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglab.utils.errors import UserError
+from seglab.utils.errors import UserError, visible
 from seglab.utils.paths import resolve_input
 from seglab.utils.script import new_parser
 
@@ -119,7 +119,7 @@ def print_actions(look: Look) -> None:
     """Print what to act on, the first few in full."""
     act = [finding for finding in look.findings if finding.action]
     for finding in act[:_ACTIONS_SHOWN]:
-        print(f"- {finding.text}\n  {finding.action}")
+        print(visible(f"- {finding.text}\n  {finding.action}"))
     if len(act) > _ACTIONS_SHOWN:
         print(f"- and {len(act) - _ACTIONS_SHOWN} more to act on")
 

@@ -73,9 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seglab.data.auditing.job import AuditInput, check_files
     from seglab.data.auditing.photographs import find_photographs, list_samples
     from seglab.mmseg_custom.engine.out_of_fold import FoldOptions, predict_out_of_fold
+    from seglab.utils.config_outputs import require_own_outputs
     from seglab.utils.config_utils import class_names, load_config
 
     config = load_config(args.config, args.cfg_options, args.data_root)
+    require_own_outputs(config, args.cfg_options)
     classes = class_names(config)
     folder = trained_folder(config, args.split)
     asked = AuditInput(

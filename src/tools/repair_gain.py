@@ -98,10 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seglab.mmseg_custom.engine.training import select_device
     from seglab.tools.gain.runs import plan_runs
     from seglab.tools.gain.sides import check_sides, make_sides, write_sides
+    from seglab.utils.config_outputs import require_own_outputs
     from seglab.utils.config_utils import load_config
     from seglab.utils.io_utils import require_writable
 
     config = load_config(args.config, args.cfg_options, args.data_root)
+    require_own_outputs(config, args.cfg_options)
     select_device(args.device)
     require_writable(args.output_dir, "--output-dir")
     sides = make_sides(config, args.masks, args.output_dir.absolute())

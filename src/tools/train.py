@@ -112,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         process_rank,
         select_device,
     )
+    from seglab.utils.config_outputs import require_own_outputs
     from seglab.utils.config_utils import load_config
     from seglab.utils.result_files import CONFIG_JSON
 
@@ -134,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work_dir = choose_work_dir(config, options) if args.resume else None
     if work_dir is not None:  # a run goes on with its own config, whatever --config says by now
         config = load_config(work_dir / CONFIG_JSON, args.cfg_options, args.data_root)
+    require_own_outputs(config, args.cfg_options, named=bool(args.work_dir or work_dir))
     # Of several processes one checks and reports.
     if process_rank(args.launcher) == 0 and not args.skip_preflight:
         check_before_compute(config, ("train", "val"))

@@ -20,13 +20,15 @@ from seglab.utils.config_data import DATA_SUFFIXES, read_config_data
 from seglab.utils.config_keys import EFFECTIVE_KEYS
 from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import stated_hypothesis
-from seglab.utils.paths import PROJECT_ROOT, resolve_input
+from seglab.utils.paths import PROJECT_ROOT, resolve_input, shown_name
 
 # mmengine looks `mmseg::...` bases up under the name of the old distribution.
 mmengine_config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
 
 SPLITS = ("train", "val", "test")
 _PRETRAINED = "Pretrained"
+#: Bytes of a class's name; it becomes part of file names, which have 255.
+_LONGEST_CLASS = 100
 
 
 def load_config(
@@ -239,11 +241,28 @@ def dataset_metainfo(config: Config) -> dict[str, Any]:
         for node in _dataset_nodes(config.get(f"{split}_dataloader")):
             metainfo = dict(node.get("metainfo") or {})
             if metainfo.get("classes"):
+                _require_shown(metainfo["classes"], config)
                 return metainfo
     raise UserError(
         f"config {config.filename} names no classes",
         "add metainfo=dict(classes=(...), palette=[...]) to its data sets",
     )
+
+
+def _require_shown(classes: Any, config: Config) -> None:
+    """Refuse names of classes that no terminal, table or file's name can show."""
+    names = classes if isinstance(classes, list | tuple) else [classes]
+    wrong = [
+        name
+        for name in map(str, names)
+        if not name.isprintable() or len(name.encode()) > _LONGEST_CLASS
+    ]
+    if wrong:
+        raise UserError(
+            f"config {config.filename} names classes that cannot be shown, or are longer than "
+            f"{_LONGEST_CLASS} bytes: {', '.join(map(shown_name, wrong[:5]))}",
+            "give short names of printable characters in metainfo.classes",
+        )
 
 
 def class_names(config: Config) -> tuple[str, ...]:

@@ -6,11 +6,17 @@ every other exception is a defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 _T = TypeVar("_T")
 _SHOWN = 20
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FIX = "\n  fix: "
+_FROM_WORKER = re.compile(
+    r"Caught \w+ in DataLoader worker process \d+\.\n.*\n[\w.]*Error: (?P<said>.*?)\s*\Z", re.DOTALL
+)
 
 
 class UserError(Exception):
@@ -23,14 +29,28 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, fix: str = "", exit_code: int = 2) -> None:
+        # torch raises what a loading process raised again, with that one's traceback for message.
+        if from_worker := _FROM_WORKER.match(message):
+            message, _, told = from_worker["said"].partition(_FIX)
+            fix = fix or told
         super().__init__(message)
         self.message = message
         self.fix = fix
         self.exit_code = exit_code
 
     def __str__(self) -> str:
-        """The message, with the fix on a line of its own."""
-        return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
+        """The message, with the fix on a line of its own, as a terminal may show it."""
+        return visible(f"{self.message}{_FIX}{self.fix}" if self.fix else self.message)
+
+
+def visible(text: str) -> str:
+    """Text in which control characters, but line breaks and tabs, are spelled out.
+
+    A terminal obeys them, wherever they come from: a file's name may clear the screen, or write
+    another line over its own. Characters that turn the direction of reading and halves of
+    characters, which cannot be printed, are spelled out as well.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def raise_faults(what: str, faults: Sequence[str], fix: str) -> None:

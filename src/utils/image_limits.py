@@ -96,12 +96,31 @@ def open_image(path: Path, content: bytes | None = None) -> Iterator[Image.Image
     except Image.DecompressionBombError as error:  # at the latest at twice the limit
         raise _too_many_pixels(path, str(error)) from error
     with image:
-        if image.width * image.height > 1e6 * max_megapixels():
-            raise _too_many_pixels(path, f"{image.width}x{image.height} pixels")
+        _require_few_pixels(path, image.size)
         yield image
 
 
-def _too_many_pixels(path: Path, claimed: str) -> TooLargeError:
+def require_modest_content(content: bytes) -> None:
+    """Refuse what has been read of an image file, by its header.
+
+    Raises:
+        TooLargeError: It asks for too many pixels.
+        OSError: It is no image of the formats that are read.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            size = image.size
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels("it", str(error)) from error
+    _require_few_pixels("it", size)
+
+
+def _require_few_pixels(name: str | Path, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > 1e6 * max_megapixels():
+        raise _too_many_pixels(name, f"{size[0]}x{size[1]} pixels")
+
+
+def _too_many_pixels(path: str | Path, claimed: str) -> TooLargeError:
     return TooLargeError(
         f"{path} asks for more than {max_megapixels():g} megapixels ({claimed})",
         f"shrink it, or raise {MEGAPIXELS_VARIABLE}",

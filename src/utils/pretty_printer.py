@@ -12,6 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from seglab.utils.errors import visible
+
 _PER_CLASS = ("Dice", "IoU", "Acc", "Precision", "Recall")
 
 
@@ -36,12 +38,12 @@ def metrics_table(
         value = metrics.get(f"{prefix}{key}")
         return Text("-" if value is None or math.isnan(value) else f"{value:.2f}")
 
-    table = Table(title=Text(title) if title else None, title_justify="left")
+    table = Table(title=_text(title) if title else None, title_justify="left")
     table.add_column("class", no_wrap=True)
     for name in _PER_CLASS:
         table.add_column(name, justify="right", no_wrap=True)
     for class_name in class_names:
-        table.add_row(Text(class_name), *(cell(f"{name}/{class_name}") for name in _PER_CLASS))
+        table.add_row(_text(class_name), *(cell(f"{name}/{class_name}") for name in _PER_CLASS))
     table.add_section()
     table.add_row(Text("mean"), *(cell(f"m{name}") for name in _PER_CLASS), style="bold")
     table.caption = Text.assemble("pixel accuracy (aAcc) ", cell("aAcc"))
@@ -76,13 +78,13 @@ def print_table(
         rows: For each cell its text, and whether it stands out: bold, with a star before it.
         stream: None for standard output.
     """
-    table = Table(title=Text(title) if title else None, title_justify="left")
+    table = Table(title=_text(title) if title else None, title_justify="left")
     for index, name in enumerate(header):
         justify: Literal["right", "left"] = "right" if index else "left"
-        table.add_column(Text(name), justify=justify, overflow="fold")  # a path is not cut off
+        table.add_column(_text(name), justify=justify, overflow="fold")  # a path is not cut off
     for row in rows:
         table.add_row(
-            *(Text(f"*{text}" if best else text, "bold" if best else "") for text, best in row)
+            *(_text(f"*{text}" if best else text, "bold" if best else "") for text, best in row)
         )
     _console(stream).print(table)
 
@@ -91,18 +93,23 @@ def print_paragraphs(title: str, texts: Sequence[str], stream: TextIO | None = N
     """Print sentences below a title, one entry a line; nothing without any."""
     if texts:
         console = _console(stream)
-        console.print(Text(title, style="bold"))
+        console.print(_text(title, "bold"))
         for text in texts:
-            console.print(Padding(Text(text), (0, 0, 0, 4), expand=False))
+            console.print(Padding(_text(text), (0, 0, 0, 4), expand=False))
 
 
 def print_key_values(title: str, values: Mapping[str, Any], stream: TextIO | None = None) -> None:
     """Print facts one a line, their values in a column; long values (paths) are not broken."""
     console = _console(stream)
-    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(_text(title, "bold"), soft_wrap=True)
     width = max((len(key) for key in values), default=0)
     for key, value in values.items():
-        console.print(Text(f"  {key:<{width}}  {value}"), soft_wrap=True)
+        console.print(_text(f"  {key:<{width}}  {value}"), soft_wrap=True)
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that is shown, not obeyed: neither by rich nor by the terminal."""
+    return Text(visible(text), style)
 
 
 def _console(stream: TextIO | None) -> Console:

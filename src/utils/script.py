@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from seglab.utils.errors import UserError
+from seglab.utils.errors import UserError, visible
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -83,13 +83,13 @@ def run_tool(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
             raise
         if isinstance(error, OSError) and error.filename:
             print(
-                f"error: {error.filename}: {error.strerror}\n  fix: check the path, its "
-                "permissions and the space left",
+                f"error: {visible(str(error.filename))}: {error.strerror}\n"
+                "  fix: check the path, its permissions and the space left",
                 file=sys.stderr,
             )
             return 2
         print(
-            f"error: unexpected {type(error).__name__}: {error}\n"
+            f"error: unexpected {type(error).__name__}: {visible(str(error))}\n"
             "  fix: run again with --debug for the traceback, and report it",
             file=sys.stderr,
         )

@@ -156,6 +156,41 @@ def test_no_prediction_leaves_through_a_link(run: Run, trained: Path, tmp_path: 
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["hypothesis_name", "work_dir", "visualizer.save_dir"])
+def test_a_strangers_config_decides_not_where_a_training_writes(
+    run: Run, trained: Path, tmp_path: Path, key: str
+) -> None:
+    content = json.loads((trained / "config.json").read_text())
+    node, (*above, last) = content, key.split(".")
+    for step in above:
+        node = node[step]
+    node[last] = str(tmp_path / "outside" / "x")
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    named = ("--work-dir", tmp_path / "run") if above else ()
+    code, _, err = run("train", "--config", tmp_path / "config.json", "--device", "cpu", *named)
+    refused(code, err, str(tmp_path / "outside"))
+    assert not (tmp_path / "outside").exists()
+
+
+def test_the_python_that_is_kept_of_a_run_runs_nothing_of_its_json(
+    run: Run, trained: Path, tmp_path: Path, victim: Path
+) -> None:
+    content = json.loads((trained / "config.json").read_text())
+    content["norm_cfg"] = {f"a': __import__('os').system('touch {victim}'), 'b": 1}
+    content["train_cfg"]["max_epochs"] = 1
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    folder = tmp_path / "run"
+    code, _, err = run(
+        "train", "--config", tmp_path / "config.json", "--work-dir", folder, "--device", "cpu"
+    )
+    assert code == 0, err
+    kept = (folder / "config.py", *folder.glob("*/vis_data/config.py"))
+    assert len(kept) == 2
+    for path in kept:
+        assert run("show-config", "--config", path)[0] == 0
+    assert not victim.exists()
+
+
 def test_a_strangers_run_is_compared_as_data(run: Run, tmp_path: Path, victim: Path) -> None:
     for name in ("lite", "lite_flip_only"):
         shutil.copytree(REFERENCE / name, tmp_path / name)

@@ -166,3 +166,13 @@ def test_mmseg_bases_resolve(tmp_path: Path) -> None:
 def test_strange_data_roots_are_no_defect(tmp_path: Path, root: object) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"data_root": root}))
     assert "data_root" in load_config(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jcat", "a\nb", "x" * 101, "\u202etac"])
+def test_a_class_has_a_name_that_can_be_shown(tmp_path: Path, name: str) -> None:
+    (tmp_path / "c.json").write_text(
+        json.dumps({"val_dataloader": {"dataset": {
+            "data_root": "d", "metainfo": {"classes": ["background", name]}}}})
+    )  # fmt: skip
+    with pytest.raises(UserError, match="classes that cannot be shown"):
+        class_names(load_config(tmp_path / "c.json"))

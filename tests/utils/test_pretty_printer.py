@@ -114,3 +114,13 @@ def test_paragraphs_are_indented_and_wrap_in_a_terminal_only():
     stream = io.StringIO()
     print_paragraphs("notes", [], stream)
     assert stream.getvalue() == ""
+
+
+def test_a_name_gives_the_terminal_no_orders() -> None:
+    stream = Terminal()
+    name = "\x1b]0;owned\x07cat"
+    print_metrics({}, [name], title=name, stream=stream)
+    print_key_values(name, {"file": name}, stream)
+    print_table(name, [name], [[(name, False)]], stream)
+    print_paragraphs(name, [name], stream)
+    assert "\x07" not in stream.getvalue() and stream.getvalue().count(r"\x1b]0;owned") >= 8

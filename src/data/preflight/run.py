@@ -33,7 +33,7 @@ from seglab.data.preflight.model_checks import (
 from seglab.data.preflight.plan import read_plan
 from seglab.data.preflight.schedule_checks import check_eta_min, check_loop, check_schedules
 from seglab.data.preflight.split_folder import SplitFolder
-from seglab.utils.errors import UserError
+from seglab.utils.errors import UserError, visible
 
 _SPLITS = ("train", "val", "test")
 _FILE_CHECKS = (check_layout, check_partners, check_readable, check_sizes, check_modes)
@@ -84,7 +84,7 @@ def report(findings: Sequence[Finding], every_case: bool = False) -> str:
         lines.append(f"  fix: {finding.fix}")
     if not every_case and any(finding.unnamed for finding in findings):
         lines.append("seglab check --all-files names every file")
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def raise_on_faults(findings: Sequence[Finding], every_case: bool = False) -> None:

@@ -29,7 +29,7 @@ from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.devices import choose_device
 from seglab.utils.errors import UserError, raise_faults
 from seglab.utils.io_utils import require_writable
-from seglab.utils.paths import PROJECT_ROOT
+from seglab.utils.paths import PROJECT_ROOT, output_path
 from seglab.utils.result_files import RUN_FILE
 from seglab.utils.resume_files import (
     ResumePoint,
@@ -120,7 +120,7 @@ def choose_work_dir(config: Config, options: TrainOptions) -> Path:
     Raises:
         UserError: It holds an earlier run, cannot be written, or there is nothing to resume.
     """
-    home = PROJECT_ROOT / "experiments" / hypothesis_name(config)
+    home = output_path(PROJECT_ROOT / "experiments", hypothesis_name(config))
     named = options.work_dir or (Path(config.work_dir) if config.get("work_dir") else None)
     if options.launcher != "none":
         if named is None:
