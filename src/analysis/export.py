@@ -19,6 +19,7 @@ from seglab.analysis.run_folder import (
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import require_writable, write_json, write_text
 from seglab.utils.lab_scores import read_lab_scores
+from seglab.utils.paths import leads_out
 from seglab.utils.result_files import (
     CONFIG_FILE,
     CONFIG_JSON,
@@ -134,7 +135,7 @@ def _write(runs: list[Run], target: Path) -> None:
 def _clean_config(path: Path, clean: Anonymiser) -> str:
     try:
         return clean.python(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # Python's parser
         raise UserError(f"{path} is not Python: {error}", "restore it, or delete it") from error
 
 
@@ -151,7 +152,17 @@ def _data_roots(content: Any) -> Iterator[str]:
 
 
 def _copy(source: Path, target: Path, names: list[str]) -> None:
-    """Copy those of the files that are there."""
+    """Copy those of the files that are there.
+
+    Raises:
+        UserError: One is a link to a file elsewhere, which would go with the run.
+    """
     for name in names:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
+        if not (source / name).is_file():
+            continue
+        if leads_out(source, source / name):
+            raise UserError(
+                f"{source / name} is a link that leads out of the run's folder",
+                "delete the link; the run is exported without it",
+            )
+        shutil.copyfile(source / name, target / name)

@@ -72,6 +72,14 @@ def shown_name(given: str) -> str:
     return repr(given if len(given) <= _SHOWN else given[:_SHOWN] + "...")
 
 
+def leads_out(folder: Path, path: Path) -> bool:
+    """Whether a path that lies in a folder is a link, or behind one, to somewhere else."""
+    try:
+        return not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # loops of links, names no disk can hold
+        return True
+
+
 def output_path(folder: Path, given: str | PurePath) -> Path:
     """The path of a file that is named by data, certainly inside a folder.
 

@@ -212,3 +212,15 @@ def test_the_labs_scores_of_another_test_are_refused(trained: Path, tmp_path: Pa
     with pytest.raises(UserError, match="lab_scores.json is of another test"):
         export_run(trained, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["training_curves.png", "test_val/val_reliability.png"])
+def test_a_link_takes_no_file_of_the_machine_along(
+    trained: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "id_rsa").write_text("a key")
+    (trained / name).unlink()
+    (trained / name).symlink_to(tmp_path / "id_rsa")
+    with pytest.raises(UserError, match=f"{Path(name).name} is a link that leads out"):
+        export_run(trained, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -15,6 +15,7 @@ from seglab.analysis.report.data_folder import MaskFolder
 from seglab.analysis.report.markdown import figure
 from seglab.analysis.run_folder import Run
 from seglab.utils.errors import UserError
+from seglab.utils.paths import leads_out
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -62,8 +63,10 @@ class Pictures:
         """Take a picture over; returns its Markdown.
 
         Raises:
-            UserError: It cannot be read, or is no PNG.
+            UserError: It cannot be read, is no PNG, or is a link to somewhere else.
         """
+        if leads_out(source.parent, source):
+            raise UserError(f"{source} is a link that leads out of its folder", "delete the link")
         try:
             with source.open("rb") as stream:
                 is_png = stream.read(len(_PNG_SIGNATURE)) == _PNG_SIGNATURE

@@ -197,7 +197,8 @@ def _worst(context: Context, run: Run) -> list[str]:
 def _panels(context: Context, run: Run) -> list[str]:
     """The very worst images, where the run's folder has their pictures."""
     prefix = f"{run.split}_worst_"
-    names = sorted(name for name in run.metrics["pictures"] if name.startswith(prefix))
+    listed = [name for name in run.metrics["pictures"] if name == Path(name).name]
+    names = sorted(name for name in listed if name.startswith(prefix) and "\0" not in name)
     return [
         context.pictures.copy(
             f"chosen_worst_{rank:02d}",

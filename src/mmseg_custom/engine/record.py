@@ -11,14 +11,36 @@ from mmengine.config import Config
 
 from seglab.utils.data_hashes import json_sha256
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import read_json, write_json, write_text
+from seglab.utils.io_utils import write_json, write_text
 from seglab.utils.result_files import CONFIG_FILE, CONFIG_JSON, RUN_FILE
+from seglab.utils.run_files import RESTORE, finite, read_object
+
+#: What the parts of a record are that are read again.
+_KINDS = {
+    "seed": int,
+    "monitor": str,
+    "pretrained_backbone": str,
+    "status": str,
+    "sessions": list,
+    "data": dict,
+}
 
 
 def read_record(work_dir: Path) -> dict[str, Any]:
-    """A run's `run.json`; empty if it has none."""
+    """A run's `run.json`; empty if it has none.
+
+    Raises:
+        UserError: It is damaged.
+    """
     path = work_dir / RUN_FILE
-    return dict(read_json(path)) if path.is_file() else {}
+    record = read_object(path) if path.is_file() else {}
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(record.get(key), kind | None)]
+    if not wrong:
+        parts = [*(record.get("sessions") or ()), *(record.get("data") or {}).values()]
+        wrong = [] if all(isinstance(part, dict) for part in parts) else ["sessions or data"]
+    if wrong:
+        raise UserError(f"{path} is damaged: {', '.join(wrong)}", RESTORE)
+    return record
 
 
 class RunRecord:
@@ -54,7 +76,7 @@ class RunRecord:
             UserError: The run began on other data than it would go on with.
         """
         earlier = read_record(self.work_dir)
-        for split, hashes in earlier.get("data", {}).items():
+        for split, hashes in (earlier.get("data") or {}).items():
             if hashes != built.get("data", {}).get(split, hashes):
                 raise UserError(
                     f"the {split} images or labels are not those the run in {self.work_dir} "
@@ -65,7 +87,7 @@ class RunRecord:
             earlier.get("environment", {}), self._content.get("environment", {})
         )
         self._content = {**self._content, **built, **earlier}
-        self._content["sessions"] = [*self._content["sessions"], self._session]
+        self._content["sessions"] = [*(self._content["sessions"] or ()), self._session]
         self._content["config_sha256"] = json_sha256(config.to_dict())  # of the one stored now
         self._started = time.perf_counter()
         self._session["began"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -83,7 +105,8 @@ class RunRecord:
         if self._started is None:
             return
         self._session["seconds"] = time.perf_counter() - self._started
-        seconds = sum(session.get("seconds", 0.0) for session in self._content["sessions"])
+        sessions = self._content["sessions"]
+        seconds = sum(finite(session.get("seconds")) or 0.0 for session in sessions)
         self._content |= {"epochs": epochs, "best": dict(best), "seconds": seconds}
         self._write(status)
 

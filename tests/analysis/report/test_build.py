@@ -304,7 +304,11 @@ def test_the_chosen_models_worst_images_are_shown(
             Image.new("RGB", (8, 8), (int(name.split("_")[2]), 0, 0)).save(
                 folder / "test_val" / name
             )
-    edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=names))
+    # A name that climbs out; it sorts first too, and its picture is there.
+    (family[1] / "test_val" / "val_worst_").mkdir()
+    Image.new("RGB", (8, 8), (77, 0, 0)).save(family[1] / "private.png")
+    listed = [*names, "val_worst_/../../private.png"]
+    edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=listed))
     shown = sorted(report(family).files.pictures.glob("chosen_worst_*.png"))
     colors = [Image.open(path).getpixel((0, 0))[0] for path in shown]  # type: ignore[index]
     assert colors == [1, 2, 3]
