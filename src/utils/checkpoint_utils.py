@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, sha256_file, write_json
 from seglab.utils.resume_files import write_checked_bytes
-from seglab.utils.zip_files import refuse_bombs
+from seglab.utils.zip_files import bomb_fault, refuse_bombs
 
 SAFETENSORS_SUFFIX = ".safetensors"
 
@@ -103,7 +103,28 @@ def load_checkpoint_file(
             f"checkpoint {path} is not laid out as one ({', '.join(wrong) or 'names'})",
             "use a checkpoint saved as a state dict",
         )
+    _refuse_stretched(path, checkpoint)
     return checkpoint
+
+
+def _refuse_stretched(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse weights of which one number is said to fill gigabytes, once they are written out."""
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_in(checkpoint))
+    if fault := bomb_fault(claimed, path.stat().st_size):
+        raise UserError(f"checkpoint {path} cannot be read; it {fault}", "take another checkpoint")
+
+
+def _tensors_in(content: Any) -> Iterator[Tensor]:
+    """The dense tensors in nested data, which may hold itself."""
+    waiting, seen = [content], set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Tensor):
+            if node.layout is torch.strided:
+                yield node
+        elif isinstance(node, dict | list | tuple) and id(node) not in seen:
+            seen.add(id(node))
+            waiting += node.values() if isinstance(node, dict) else node
 
 
 def _load_as_data(path: Path, map_location: str) -> Any:

@@ -69,12 +69,16 @@ def require_names(content: Mapping[str, Any], source: str) -> None:
     Raises:
         UserError: Some cannot; lists such.
     """
-    wrong = [key for key in content if not key.isidentifier() or keyword.iskeyword(key)]
+    wrong = [
+        key
+        for key in content
+        if not (key.isascii() and key.isidentifier()) or keyword.iskeyword(key)
+    ]
     if wrong:
         raise UserError(
             f"{source} has keys at its top that are no names: "
             + ", ".join(map(shown_name, wrong[:_SHOWN])),
-            "name them with letters, digits and underscores",
+            "name them with ASCII letters, digits and underscores",
         )
 
 

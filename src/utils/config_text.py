@@ -18,8 +18,8 @@ from mmengine.config import Config
 
 from seglab.utils.config_data import require_names
 
-#: Keys that mmengine writes as what they are.
-_PLAIN_KEY = re.compile(r"[\w./+ -]*")
+#: Keys that mmengine writes as what they are. Python reads names that are no ASCII as others.
+_PLAIN_KEY = re.compile(r"[\w./+ -]*", re.ASCII)
 _mmengine_text: Any = Config.pretty_text
 
 

@@ -90,6 +90,8 @@ def whole_folder(out: Path, goes_on: bool = False) -> Iterator[Path]:
     """
     place = out.resolve()  # `--out .` has no name
     partial = place.parent / f".{place.name}.partial"
+    if partial.is_symlink():  # nobody's here: what is written would land elsewhere
+        partial.unlink()
     if not goes_on:
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     try:
@@ -127,6 +129,18 @@ def write_text(path: str | Path, text: str) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+def open_appending(path: Path) -> int:
+    """A handle that appends to a file, made if need be; a link in its place is not followed.
+
+    Raises:
+        OSError: It cannot be opened, or is a link: in a folder of a stranger's it may lead to any
+            file of this machine.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags, 0o666)
 
 
 def to_plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,3 +150,17 @@ def test_a_refused_load_leaves_the_model_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         load_weights_into(ours, state, tmp_path / "x.pth")
     assert all(torch.equal(before[key], value) for key, value in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("place", ["state_dict", "model", "inputs"])
+def test_one_number_that_says_it_fills_the_memory_is_refused(tmp_path: Path, place: str) -> None:
+    stretched: Any = torch.zeros(1).expand(10**10)  # 40 GB, in a file of a kilobyte
+    content = {place: [stretched] if place == "inputs" else {"a": stretched}}
+    torch.save(content, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").stat().st_size < 10_000
+    with pytest.raises(UserError, match="claims to unpack to 40.0 GB"):
+        load_checkpoint_file(tmp_path / "a.pth")
+    endless: list[Any] = [torch.zeros(2).expand(1000, 2)]
+    endless.append(endless)
+    torch.save({"state_dict": {"a": torch.ones(2)}, "x": endless}, tmp_path / "b.pth")
+    assert load_checkpoint_file(tmp_path / "b.pth")["x"][0].shape == (1000, 2)

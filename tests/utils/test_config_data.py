@@ -39,7 +39,7 @@ def test_what_yaml_names_twice_is_read_twice(tmp_path: Path) -> None:
         read_config_data(path)
 
 
-@pytest.mark.parametrize("key", ["a b", "x = 1\nimport os\ny", "class", ""])
+@pytest.mark.parametrize("key", ["a b", "x = 1\nimport os\ny", "class", "", "\uff4dodel"])
 def test_a_key_at_the_top_is_a_name(tmp_path: Path, key: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"model": {}, key: 1}))

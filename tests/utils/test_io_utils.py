@@ -143,3 +143,12 @@ def test_sha256_reads_every_block(tmp_path: Path) -> None:
     content = os.urandom((1 << 20) + 17)
     path.write_bytes(content)
     assert sha256_file(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_link_in_place_of_an_unfinished_folder_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / ".out.partial").symlink_to(tmp_path / "outside")
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("x")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+    assert not (tmp_path / "out").is_symlink() and list((tmp_path / "outside").iterdir()) == []

@@ -197,8 +197,7 @@ def _worst(context: Context, run: Run) -> list[str]:
 def _panels(context: Context, run: Run) -> list[str]:
     """The very worst images, where the run's folder has their pictures."""
     prefix = f"{run.split}_worst_"
-    listed = [name for name in run.metrics["pictures"] if name == Path(name).name]
-    names = sorted(name for name in listed if name.startswith(prefix) and "\0" not in name)
+    names = sorted(name for name in run.metrics["pictures"] if name.startswith(prefix))
     return [
         context.pictures.copy(
             f"chosen_worst_{rank:02d}",

@@ -205,16 +205,23 @@ def _segmentation_fault(value: Any, height: int, width: int) -> str:
     return ""
 
 
+#: Bits of a run: more than an image of the largest sides has pixels, and a sign.
+_LONGEST_RUN = 40
+
+
 def _run_lengths(text: str) -> list[int]:
     """The run lengths of COCO's compressed form (`rleFrString` of its maskApi.c), for checking.
 
     Six bits to a character: five of the number, the lowest first, and one for "goes on"; from the
-    fourth number on, the difference to the last but one.
+    fourth number on, the difference to the last but one. A number that no image can have makes
+    all of them wrong.
     """
     counts: list[int] = []
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
+        if shift > _LONGEST_RUN:  # endless digits of one number would take hours
+            return [-1]
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:

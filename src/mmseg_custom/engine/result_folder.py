@@ -11,7 +11,7 @@ from typing import Any
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, require_writable
-from seglab.utils.paths import name_fault
+from seglab.utils.paths import leads_out, name_fault
 from seglab.utils.result_files import (
     LAB_SCORES_FILE,
     METRICS_FILE,
@@ -22,11 +22,20 @@ from seglab.utils.result_files import (
 
 
 def default_output_dir(checkpoint: Path, split: str) -> Path:
-    """`test_SPLIT` beside the checkpoint; `test_SPLIT_NAME` if another's results are there."""
+    """`test_SPLIT` beside the checkpoint; `test_SPLIT_NAME` if another's results are there.
+
+    Raises:
+        UserError: It is a link to somewhere else.
+    """
     folder = checkpoint.parent / f"test_{split}"
     named = Path(str(_earlier(folder).get("checkpoint", checkpoint))).name
     if named != checkpoint.name:
-        return folder.with_name(f"{folder.name}_{checkpoint.stem}")
+        folder = folder.with_name(f"{folder.name}_{checkpoint.stem}")
+    if leads_out(checkpoint.parent, folder):
+        raise UserError(
+            f"{folder} is a link that leads out of the run's folder",
+            "delete it, or name where the results go with --output-dir",
+        )
     return folder
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import atomic_path
+from seglab.utils.io_utils import atomic_path, open_appending
 from seglab.utils.tracking.entries import (
     JSON,
     Artifact,
@@ -87,8 +87,7 @@ class Journal:
         self._handle: int | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._handle = os.open(folder / JOURNAL_FILE, flags, 0o666)
+            self._handle = open_appending(folder / JOURNAL_FILE)
             with _writing:
                 _cut_torn_line(self._handle)
         except OSError as error:

@@ -44,6 +44,7 @@ from seglab.utils.tracking.scalars import (
     validation_scalars,
 )
 from seglab.utils.tracking.settings import without_credentials
+from seglab.utils.zip_files import refuse_bombs
 
 #: Figures of a class, in the order in which tables show them.
 CLASS_FIGURES = ("Dice", "IoU", "Acc", "Precision", "Recall", "BoundaryIoU", "NSD", "HD95")
@@ -214,16 +215,21 @@ def _holds_credential(path: Path) -> bool:
 
 def _checkpoint_texts(path: Path) -> Iterator[str]:
     """Every text in a checkpoint, the whole config among them; nothing is loaded or executed."""
-    with suppress(OSError, ValueError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
-        for name in packed.namelist():
-            if name.endswith("data.pkl"):
-                operations = pickletools.genops(packed.read(name))
-                yield from (text for _, text, _ in operations if isinstance(text, str))
+    with suppress(OSError, ValueError, zipfile.BadZipFile):
+        refuse_bombs(path)
+        with zipfile.ZipFile(path) as packed:
+            for name in packed.namelist():
+                if name.endswith("data.pkl"):
+                    operations = pickletools.genops(packed.read(name))
+                    yield from (text for _, text, _ in operations if isinstance(text, str))
 
 
 def _lists_of_words(text: str) -> Iterator[list[str]]:
     """Every list of a JSON text that holds nothing but strings."""
-    waiting = [json.loads(text)]
+    try:
+        waiting = [json.loads(text)]
+    except (ValueError, RecursionError):  # damaged: there is nothing to tell words by
+        return
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):

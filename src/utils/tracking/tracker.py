@@ -16,8 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ParamSpec
+from typing import IO, ParamSpec
 
+from seglab.utils.io_utils import open_appending
 from seglab.utils.result_files import TRACKING_FOLDER
 from seglab.utils.tracking.journal import End, Entry, Journal
 from seglab.utils.tracking.live import ALL_SENT, REST_LATER
@@ -140,6 +141,13 @@ class Tracker:
     def _log_file(self) -> Path:
         return self.folder / "worker.log"
 
+    def _open_log(self) -> IO[bytes]:
+        """The children's log; where there can be none the run goes on without."""
+        try:
+            return os.fdopen(open_appending(self._log_file), "ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
+
     def _outcome(self, code: int, seconds: float) -> str:
         """What became of the session, in a line."""
         later = upload_command(self.base)
@@ -167,7 +175,7 @@ class Tracker:
             arguments += ["--parent", str(os.getpid())]
             agents_task = self._environ.get("CLEARML_TASK_ID")  # an agent of ClearML runs us
             arguments += ["--task", agents_task] if agents_task else []
-        with self._log_file.open("ab") as log:
+        with self._open_log() as log:
             return subprocess.Popen(
                 [sys.executable, "-m", f"seglab.utils.tracking.{module}", *arguments],
                 stdin=subprocess.DEVNULL,

@@ -35,7 +35,7 @@ from pathlib import Path
 from types import FrameType
 
 from seglab.utils.errors import UserError
-from seglab.utils.io_utils import write_json
+from seglab.utils.io_utils import open_appending, write_json
 from seglab.utils.script import run_tool
 from seglab.utils.tracking.journal import JOURNAL_FILE, JournalTail, Start
 from seglab.utils.tracking.locks import locked
@@ -66,7 +66,7 @@ def write_session(folder: Path) -> Path:
     """
     _last_start(folder)  # the journal's faults are told here, not in the log
     log = folder / WORKER_LOG
-    with log.open("ab") as stream:
+    with os.fdopen(open_appending(log), "ab") as stream:
         command = [sys.executable, "-m", "seglab.utils.tracking.writer", str(folder)]
         try:
             code = subprocess.run(

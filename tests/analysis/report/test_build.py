@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from seglab.analysis.report.build import parents_first
+from seglab.analysis.report.context import Pictures
 from seglab.utils.errors import UserError
 from seglab.utils.image_results import (
     ImageResults,
@@ -304,11 +305,7 @@ def test_the_chosen_models_worst_images_are_shown(
             Image.new("RGB", (8, 8), (int(name.split("_")[2]), 0, 0)).save(
                 folder / "test_val" / name
             )
-    # A name that climbs out; it sorts first too, and its picture is there.
-    (family[1] / "test_val" / "val_worst_").mkdir()
-    Image.new("RGB", (8, 8), (77, 0, 0)).save(family[1] / "private.png")
-    listed = [*names, "val_worst_/../../private.png"]
-    edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=listed))
+    edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=names))
     shown = sorted(report(family).files.pictures.glob("chosen_worst_*.png"))
     colors = [Image.open(path).getpixel((0, 0))[0] for path in shown]  # type: ignore[index]
     assert colors == [1, 2, 3]
@@ -321,6 +318,18 @@ def test_the_chosen_models_worst_images_are_shown(
     edit(family[1] / "test_val" / "test_metrics.json", lambda c: c.update(pictures=renamed))
     text = report(family).text
     assert "The image ranked 1 of the worst by the figure that the test ranked them by." in text
+
+
+def test_a_picture_that_is_a_link_to_elsewhere_is_not_taken(tmp_path: Path) -> None:
+    for folder in ("run", "report"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    (tmp_path / "run" / "val_overview.png").symlink_to(tmp_path / "private.png")
+    pictures = Pictures(tmp_path / "report", "report")
+    with pytest.raises(UserError, match="is a link that leads out"):
+        pictures.copy("a", "a picture", tmp_path / "run" / "val_overview.png")
+    assert pictures.contents() == {}
+    assert "report/a.png" in pictures.copy("a", "a picture", tmp_path / "private.png")
 
 
 def test_a_hypothesis_without_its_parent_is_not_judged(

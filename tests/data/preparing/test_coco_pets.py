@@ -292,6 +292,10 @@ def broken(**changes: Any) -> dict[str, Any]:
             broken(annotations={"segmentation": {"counts": "zzzz", "size": [60, 100]}}),
             "annotations[0]: its run lengths do not add up",
         ),
+        (  # one number of five million bits: putting it together would take minutes
+            broken(annotations={"segmentation": {"counts": "o" * 10**6, "size": [60, 100]}}),
+            "annotations[0]: its run lengths do not add up",
+        ),
     ],
 )
 def test_annotations_that_cannot_be_used_are_named(source: Path, content: Any, words: str) -> None:

@@ -106,3 +106,14 @@ def test_what_was_tracked_of_earlier_results_goes_with_them(tmp_path: Path) -> N
             (stage / "test_metrics.json").write_text("{}")
     assert not (tmp_path / "out" / "tracking").exists()
     assert (tmp_path / "run" / "tracking").is_dir()
+
+
+def test_results_do_not_follow_a_link_out_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "test_val").symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="test_val is a link that leads out"):
+        default_output_dir(tmp_path / "run" / "a.pth", "val")
+    (tmp_path / "there").symlink_to(tmp_path / "run")  # the run itself may lie anywhere
+    checkpoint = tmp_path / "there" / "a.pth"
+    assert default_output_dir(checkpoint, "test") == tmp_path / "there" / "test_test"

@@ -2,18 +2,22 @@
 
 import json
 import os
+import pickle
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hostile import zip_bomb
 from PIL import Image as PILImage
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import sha256_file
+from seglab.utils.tracking import result_contents
 from seglab.utils.tracking.contents import (
     history_entries,
     journal_of_run,
@@ -524,3 +528,13 @@ def test_the_table_of_the_best_epoch_follows_the_evaluators_prefix(light: Path) 
     change(light / "config.json", lambda c: c.update(val_evaluator=[{"prefix": "dev"}]))
     (as_dev,) = of(Table, training_results(light))
     assert as_dev.rows == as_val.rows and as_dev.columns == as_val.columns
+
+
+def test_texts_are_looked_for_in_no_zip_bomb(tmp_path: Path) -> None:
+    fair, bomb = tmp_path / "fair.pth", tmp_path / "bomb.pth"
+    with zipfile.ZipFile(fair, "w") as archive:
+        archive.writestr("x/data.pkl", pickle.dumps({"config": "a text"}))
+    assert "a text" in list(result_contents._checkpoint_texts(fair))
+    zip_bomb(bomb, "x/data.pkl", megabytes=100)
+    assert list(result_contents._checkpoint_texts(bomb)) == []
+    assert list(result_contents._lists_of_words("[" * 100_000)) == []

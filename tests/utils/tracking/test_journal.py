@@ -318,3 +318,14 @@ def test_a_line_is_json_that_any_program_reads(folder):
     assert line == {
         "kind": "scalar", "title": "loss", "series": "loss", "value": 0.5, "step": 1, "time": 2.0,
     }  # fmt: skip
+
+
+def test_a_journal_that_is_a_link_leads_nowhere(tmp_path, caplog):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"first line\nsecond, without an end")
+    (tmp_path / "tracking").mkdir()
+    (tmp_path / "tracking" / "journal.jsonl").symlink_to(precious)
+    journal = Journal(tmp_path / "tracking")
+    assert not journal.add(Text("x"))
+    assert precious.read_bytes() == b"first line\nsecond, without an end"
+    assert "cannot be written" in caplog.text
