@@ -20,24 +20,27 @@ PLACES = {
 }
 
 
-def config_of(content: dict[str, Any], name: str = "config.json") -> Config:
-    return Config(content, filename=name)
+def config_of(content: dict[str, Any], file: Path) -> Config:
+    file.touch()
+    return Config(content, filename=str(file))
 
 
 @pytest.mark.parametrize("key", PLACES)
-def test_places_in_a_json_are_named_and_refused(key: str) -> None:
+def test_places_in_a_json_are_named_and_refused(tmp_path: Path, key: str) -> None:
+    config = config_of(PLACES[key], tmp_path / "config.json")
     with pytest.raises(UserError, match=f"where files are to be written.*\n +{key}: '"):
-        require_own_outputs(config_of(PLACES[key]))
-    require_own_outputs(config_of(PLACES[key]), [f"{key}=/y"])  # a person chose it
-    require_own_outputs(config_of(PLACES[key], "config.py"))  # Python is code by nature
+        require_own_outputs(config)
+    require_own_outputs(config, [f"{key}=/y"])  # a person chose it
+    python = config_of(PLACES[key], tmp_path / "config.py")
+    require_own_outputs(python)  # code by nature
 
 
-def test_all_of_them_are_named_at_once() -> None:
+def test_all_of_them_are_named_at_once(tmp_path: Path) -> None:
     content: dict[str, Any] = {}
     for each in PLACES.values():
         content |= each
     with pytest.raises(UserError, match="4 faults"):
-        require_own_outputs(config_of(content))
+        require_own_outputs(config_of(content, tmp_path / "config.json"))
 
 
 def test_the_folder_of_a_run_is_the_command_lines_or_the_configs_own(tmp_path: Path) -> None:
@@ -47,7 +50,7 @@ def test_the_folder_of_a_run_is_the_command_lines_or_the_configs_own(tmp_path: P
                          (PROJECT_ROOT / "experiments" / "lite" / "1", True),
                          (PROJECT_ROOT / "experiments", False), (PROJECT_ROOT / "src", False),
                          (PROJECT_ROOT / "experiments" / ".." / "src", False)):  # fmt: skip
-        config = config_of({"work_dir": str(folder)}, str(file))
+        config = config_of({"work_dir": str(folder)}, file)
         require_own_outputs(config, named=True)
         require_own_outputs(config, ["work_dir=x"], named=False)
         if fair:
