@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         select_device,
     )
     from seglab.utils.config_utils import load_config
+    from seglab.utils.errors import UserError
     from seglab.utils.result_files import CONFIG_JSON
 
     options = TrainOptions(
@@ -127,6 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         deterministic=args.deterministic,
         command=sys.argv if argv is None else ["seglab", "train", *argv],
     )
+    if args.auto_batch and args.launcher != "none":
+        raise UserError(
+            "--auto-batch tries what fits on one device; processes on several might disagree",
+            "find the batch size without --launcher, then name it with --cfg-options",
+        )
     config = load_config(args.config, args.cfg_options, args.data_root)
     if args.queue:  # its data and its GPU are those of another machine
         return _enqueue(config, args, sys.argv[1:] if argv is None else argv)

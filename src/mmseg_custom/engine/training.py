@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import Config
 
 from seglab.mmseg_custom.engine.determinism import decide, repeatable
-from seglab.mmseg_custom.engine.memory import is_out_of_memory, out_of_memory
+from seglab.mmseg_custom.engine.memory import (
+    is_out_of_memory,
+    out_of_memory,
+    out_of_memory_in_validation,
+)
 from seglab.mmseg_custom.engine.monitor import (
     Monitor,
     best_checkpoint,
@@ -24,6 +28,7 @@ from seglab.mmseg_custom.engine.monitor import (
     our_evaluators,
 )
 from seglab.mmseg_custom.engine.record import RunRecord, read_record
+from seglab.mmseg_custom.engine.resumed_settings import changed_settings
 from seglab.mmseg_custom.engine.tracking import add_backend, begin_training
 from seglab.utils.config_utils import building, take_pretrained
 from seglab.utils.devices import choose_device
@@ -278,6 +283,7 @@ def train(
     monitor = best_monitor(config)
     started = time.perf_counter()
     status = "failed"
+    runner: Any = None
     if options.launcher == "pytorch" and device == "cpu":
         # mmengine's own start-up asks for a CUDA device whatever the backend is.
         torch.distributed.init_process_group("gloo")
@@ -292,7 +298,7 @@ def train(
     except BaseException as error:
         if was_interrupted(error):
             status = "interrupted"
-        _raise_plainly(error, config)
+        _raise_plainly(error, config, runner)
         raise
     finally:
         history = read_history(work_dir)
@@ -319,21 +325,26 @@ def _build(config: Config, own: Config, tracker: Tracker | None) -> SeglabRunner
     return runner
 
 
-def _raise_plainly(error: BaseException, config: Config) -> None:
+def _raise_plainly(error: BaseException, config: Config, runner: Any) -> None:
     """Raise Ctrl-C that came in disguise, and memory that ran out, as what they are."""
     if was_interrupted(error) and not isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt from error
     if is_out_of_memory(error):
-        raise out_of_memory(config) from error
+        validates = runner is not None and not runner.bare_model.training
+        raise (out_of_memory_in_validation if validates else out_of_memory)(config) from error
 
 
 def _begin(record: RunRecord, config: Config, runner: Any, tracker: Tracker | None) -> None:
     """Write what is known when nothing can refuse the run any more."""
+    from seglab.mmseg_custom.engine.history import rewind_history
+
     remove_leftovers(record.work_dir)
     record.begin(config, _facts_of(runner))
     if record.changes:
         print("this run began elsewhere or otherwise, so it may not end as it would have there:")
         print("\n".join(f"  {change}" for change in record.changes), flush=True)
+    if runner._resume:
+        rewind_history(runner)
     if tracker is not None:
         begin_training(tracker, config)
 
@@ -367,7 +378,11 @@ def _new_record(config: Config, options: TrainOptions, work_dir: Path, device: s
         "load_from": config.get("load_from"),
         "environment": describe_environment(),
     }
-    session = {"command": list(options.command), "device": device}
+    session: dict[str, Any] = {"command": list(options.command), "device": device}
+    if options.resume and (changed := changed_settings(config, work_dir)):
+        session["changed_settings"] = changed
+        if process_rank(options.launcher) == 0:
+            print("settings that the run did not begin with:", *changed, sep="\n  ", flush=True)
     return RunRecord(work_dir, facts, session)
 
 
