@@ -156,7 +156,7 @@ def _facts_of(meta: Mapping[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {key: meta[key] for key in _META if _is_plain(meta.get(key))}
     if isinstance(classes, list | tuple) and all(isinstance(name, str) for name in classes):
         facts["classes"] = list(classes)
-    if _is_palette(palette):
+    if palette and _is_palette(palette):
         facts["palette"] = [list(colour) for colour in palette]
     return facts
 
