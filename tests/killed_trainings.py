@@ -3,8 +3,9 @@
     python tests/killed_trainings.py CONFIG FOLDER --kills 200
 
 Everything is imported once; each training is a forked child. Some are killed after a random time,
-some at a random moment of writing a file: before its bytes are on the disk, before it is renamed,
-after that. Prints one line of JSON with what happened.
+some at a random moment of writing a file: with half of its bytes on the disk, with all of them,
+before or after it is renamed, before or after an old one is removed. What was kept before a kill
+must be there after it. Prints one line of JSON with what happened.
 """
 
 import argparse
@@ -24,17 +25,22 @@ from typing import Any
 import torch
 from resuming import differences, ended, make_starts_quick, run
 
-from seglab.utils.resume_files import newest_valid
+from seglab.utils.resume_files import Place, ResumePoint, fault_of, newest_valid, place_of
+
+HOW_TO_DIE = ("before", "after", "half written")
 
 
-def die_while_writing(call: int, before: bool) -> None:
-    """Have this process kill itself at its n-th synchronising or renaming of a file."""
+def die_while_writing(call: int, how: str) -> None:
+    """Have this process kill itself at its n-th synchronising, renaming or removing of a file."""
     left = [call]
 
     def deadly(work: Any) -> Any:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             left[0] -= 1
-            if left[0] == 0 and before:
+            if left[0] == 0 and how != "after":
+                if how == "half written" and isinstance(args[0], int):  # what is synchronised
+                    with contextlib.suppress(OSError):  # a folder
+                        os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
                 os.kill(os.getpid(), signal.SIGKILL)
             result = work(*args, **kwargs)
             if left[0] == 0:
@@ -45,9 +51,28 @@ def die_while_writing(call: int, before: bool) -> None:
 
     os.fsync = deadly(os.fsync)
     Path.replace = deadly(Path.replace)  # type: ignore[method-assign]
+    Path.unlink = deadly(Path.unlink)  # type: ignore[method-assign]
 
 
-def child(config: Path, folder: Path, resume: bool, die_at: tuple[int, bool] | None) -> int:
+class Kept:
+    """What a run had to show for itself so far; a kill must take none of it."""
+
+    def __init__(self) -> None:
+        self.place: Place | None = None
+        self.best = False
+
+    def look(self, folder: Path, point: ResumePoint | None) -> None:
+        """See that the newest state is none from before, and that there are best weights still."""
+        place = place_of(point.path.name) if point else None
+        if self.place is not None and (place is None or place < self.place):
+            raise SystemExit(f"a state was lost: {self.place}, then {place}")
+        best = any(fault_of(path) is None for path in folder.glob("best_*.safetensors"))
+        if self.best and not best:
+            raise SystemExit("the best weights were lost")
+        self.place, self.best = place, best
+
+
+def child(config: Path, folder: Path, resume: bool, die_at: tuple[int, str] | None) -> int:
     """Fork a training; returns its process id."""
     pid = os.fork()
     if pid:
@@ -68,15 +93,17 @@ def interrupted_run(
     config: Path, folder: Path, seconds: float, random_: random.Random, counts: Counter[str]
 ) -> None:
     """Train in a folder until it is done, killing it on the way."""
+    kept = Kept()
     while True:
         point = newest_valid(folder) if folder.is_dir() else None
+        kept.look(folder, point)
         resume = point is not None
         if not resume and folder.is_dir():  # killed before anything was kept
             for path in sorted(folder.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
             folder.rmdir()
         writing = random_.random() < 0.4
-        die_at = (random_.randint(1, 30), random_.random() < 0.5) if writing else None
+        die_at = (random_.randint(1, 40), random_.choice(HOW_TO_DIE)) if writing else None
         pid = child(config, folder, resume, die_at)
         counts["resumes"] += resume
         counts["passed over"] += len(point.skipped) if point else 0
@@ -94,6 +121,8 @@ def interrupted_run(
         if status == signal.SIGKILL:
             counts["kills while writing" if writing else "kills at a random time"] += 1
         elif status == 0:
+            if hidden := [path.name for path in folder.glob(".*")]:
+                raise SystemExit(f"a killed training left {hidden}")
             return
         else:
             raise SystemExit(f"a training failed; see {folder.parent / 'log.txt'}")

@@ -9,7 +9,12 @@ import torch
 from yapf.yapflib import yapf_api
 
 from seglab.mmseg_custom.engine.history import read_history
-from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, choose_work_dir, train
+from seglab.mmseg_custom.engine.run_setup import (
+    TrainOptions,
+    apply_options,
+    choose_work_dir,
+)
+from seglab.mmseg_custom.engine.training import train
 from seglab.utils.checkpoint_utils import load_checkpoint_file
 from seglab.utils.config_utils import load_config
 from seglab.utils.io_utils import sha256_file

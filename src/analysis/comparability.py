@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from seglab.analysis.config_diff import effective_difference, format_change
 from seglab.analysis.run_folder import Run, raise_all
+from seglab.utils.config_diff import effective_difference, format_change
 from seglab.utils.errors import UserError
 from seglab.utils.run_files import dig
 

@@ -17,7 +17,6 @@ from seglab.analysis.comparability import (
     group_runs,
     require_same_classes,
 )
-from seglab.analysis.config_diff import Change, effective_difference
 from seglab.analysis.multiplicity import adjust_family
 from seglab.analysis.permutation import paired_differences
 from seglab.analysis.resampling import (
@@ -29,6 +28,7 @@ from seglab.analysis.resampling import (
 )
 from seglab.analysis.run_folder import Run
 from seglab.analysis.verdict import Verdict, judge_hypothesis
+from seglab.utils.config_diff import Change, effective_difference
 from seglab.utils.errors import UserError
 from seglab.utils.hypothesis import Hypothesis
 from seglab.utils.test_utils import IntArray

@@ -20,11 +20,11 @@ from seglab.analysis.comparison_tables import (
     pair_table,
     shown_path,
 )
-from seglab.analysis.config_diff import ABSENT, Change, format_change
 from seglab.analysis.reading import READING
 from seglab.analysis.report import markdown
 from seglab.analysis.resampling import FigureEstimate
 from seglab.analysis.run_folder import Run
+from seglab.utils.config_diff import ABSENT, Change, format_change
 from seglab.utils.forest import DifferenceRow, MetricRow, plot_differences, plot_run_metrics
 from seglab.utils.io_utils import require_writable, write_json, write_text
 

@@ -55,7 +55,7 @@ def make_safe() -> None:
     loader.register_scheme(_REMOTE, _refuse_remote, force=True)
     mmseg_loading.datafrombytes = _data_from_bytes
     make_decoding_safe()
-    Config.pretty_text = property(python_text)  # type: ignore[assignment]
+    Config.pretty_text = property(python_text)
 
 
 def registered_object(name: str) -> Any:

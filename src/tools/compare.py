@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def print_comparison(comparison: Comparison) -> None:
     """Print a comparison's tables and sentences."""
     from seglab.analysis import comparison_tables as tables
-    from seglab.analysis.config_diff import format_change
+    from seglab.utils.config_diff import format_change
     from seglab.utils.pretty_printer import print_key_values, print_paragraphs, print_table
 
     print_key_values("comparison", tables.facts(comparison))

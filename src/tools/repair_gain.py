@@ -94,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if min(seeds) < 0:
         raise UserError(f"--seeds {min(seeds)} is negative", "give 0 or more")
     # Heavy imports wait until the command line is known to be right.
+    from seglab.mmseg_custom.engine.run_setup import select_device
     from seglab.mmseg_custom.engine.tracking import announce_mode
-    from seglab.mmseg_custom.engine.training import select_device
     from seglab.tools.gain.runs import plan_runs
     from seglab.tools.gain.sides import check_sides, make_sides, write_sides
     from seglab.utils.config_outputs import require_own_outputs

@@ -22,7 +22,8 @@ from seglab.utils.script import new_parser
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from seglab.mmseg_custom.engine.training import TrainOptions, TrainResult
+    from seglab.mmseg_custom.engine.run_setup import TrainOptions
+    from seglab.mmseg_custom.engine.training import TrainResult
 
 EXAMPLES = """\
   python src/tools/train.py --config configs/lite_fpn_effnetlite2_256x256.py
@@ -105,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns the exit code."""
     args = build_parser().parse_args(argv)
     # Heavy imports wait until the command line is known to be right.
-    from seglab.mmseg_custom.engine.training import (
+    from seglab.mmseg_custom.engine.run_setup import (
         TrainOptions,
         apply_options,
         choose_work_dir,
@@ -114,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     from seglab.utils.config_outputs import require_own_outputs
     from seglab.utils.config_utils import load_config
+    from seglab.utils.errors import UserError
     from seglab.utils.result_files import CONFIG_JSON
 
     options = TrainOptions(
@@ -128,6 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         deterministic=args.deterministic,
         command=sys.argv if argv is None else ["seglab", "train", *argv],
     )
+    if args.auto_batch and args.launcher != "none":
+        raise UserError(
+            "--auto-batch tries what fits on one device; processes on several might disagree",
+            "find the batch size without --launcher, then name it with --cfg-options",
+        )
     config = load_config(args.config, args.cfg_options, args.data_root)
     if args.queue:  # its data and its GPU are those of another machine
         return _enqueue(config, args, sys.argv[1:] if argv is None else argv)
@@ -173,8 +180,12 @@ def _enqueue(config: Config, args: argparse.Namespace, arguments: Sequence[str])
 def _train(config: Config, options: TrainOptions, work_dir: Path, tracking: str | None) -> int:
     """Train what passed its checks, tracked, and tell how it went."""
     from seglab.mmseg_custom.engine.determinism import in_words
+    from seglab.mmseg_custom.engine.run_setup import (
+        process_rank,
+        select_device,
+    )
     from seglab.mmseg_custom.engine.tracking import announce_mode, tracked_training
-    from seglab.mmseg_custom.engine.training import process_rank, select_device, train
+    from seglab.mmseg_custom.engine.training import train
     from seglab.utils.tracking.tracker import Tracker
 
     rank = process_rank(options.launcher)

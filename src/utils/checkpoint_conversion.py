@@ -23,8 +23,15 @@ from seglab.utils.resume_files import checksum_path
 #: Where frameworks put the weights: mmengine and timm, SegFormer's and SAM's authors, tutorials.
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _META = ("epoch", "iter", "seed", "mmengine_version")
-#: What safetensors has no name for.
-_FOREIGN = (torch.complex32, torch.complex128, torch.quint8, torch.qint8, torch.qint32)
+#: What safetensors has names for, in all the versions that people read it with.
+_KNOWN = {
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.bool),
+    *(torch.int64, torch.int32, torch.int16, torch.int8),
+    *(torch.uint64, torch.uint32, torch.uint16, torch.uint8),
+    *(torch.float8_e4m3fn, torch.float8_e5m2),
+}
+#: The format's own key beside the names of the tensors.
+_RESERVED = "__metadata__"
 
 
 def output_path(source: Path, folder: Path | None) -> Path:
@@ -80,16 +87,17 @@ def read_for_conversion(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]
     """
     content = load_checkpoint_file(source)
     wrapper = next((name for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
-    weights = weights_of({"state_dict": content[wrapper]} if wrapper else content)
-    foreign = [name for name, tensor in weights.items() if _is_foreign(tensor)]
-    if not weights or foreign:
-        what = f"{foreign[0]} is of a kind that safetensors cannot hold" if foreign else ""
+    state = content[wrapper] if wrapper else content
+    named = all(isinstance(name, str) for name in state)
+    weights = weights_of({"state_dict": state}) if named else {}
+    if fault := _fault(state, weights):
         raise UserError(
-            f"checkpoint {source} cannot be converted: {what or 'it holds no weights'}",
+            f"checkpoint {source} cannot be converted: {fault}",
             "give a file with a state dict of dense tensors",
         )
     meta = content.get("meta")
-    inside = set(content) - {wrapper} if wrapper else set(content) - _names(weights)
+    inside = set(content) - {wrapper} if wrapper else set()
+    inside |= {name for name, value in state.items() if not isinstance(value, Tensor)}
     facts: dict[str, Any] = {
         "schema": 1,
         "converted_from": {"file": source.name, "sha256": sha256_file(source)},
@@ -122,13 +130,21 @@ def convert(source: Path, target: Path, more: Mapping[str, Any] | None = None) -
     return facts
 
 
+def _fault(state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
+    """Why the tensors of a state dict cannot become a file of weights; '' if they can."""
+    if not weights:
+        return "it holds no weights"
+    if len(weights) < sum(isinstance(value, Tensor) for value in state.values()):
+        return "it holds weights of one name twice, with and without `module.`"
+    if _RESERVED in weights:
+        return f"safetensors has no tensors named {_RESERVED}"
+    foreign = [name for name, tensor in weights.items() if _is_foreign(tensor)]
+    return f"{foreign[0]} is of a kind that safetensors cannot hold" if foreign else ""
+
+
 def _is_foreign(tensor: Tensor) -> bool:
-    return tensor.dtype in _FOREIGN or tensor.layout is not torch.strided
-
-
-def _names(weights: Mapping[str, Tensor]) -> set[str]:
-    """The names of the weights as the file may spell them."""
-    return {*weights, *(f"module.{name}" for name in weights)}
+    lazy = tensor.is_conj() or tensor.is_neg()  # their memory holds other numbers
+    return tensor.dtype not in _KNOWN or tensor.layout is not torch.strided or lazy
 
 
 def _facts_of(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,11 +154,21 @@ def _facts_of(meta: Mapping[str, Any]) -> dict[str, Any]:
     classes = data.get("classes") or meta.get("CLASSES")
     palette = data.get("palette") or meta.get("PALETTE")
     facts: dict[str, Any] = {key: meta[key] for key in _META if _is_plain(meta.get(key))}
-    if isinstance(classes, list | tuple):
-        facts["classes"] = [str(name) for name in classes]
-    if isinstance(palette, list | tuple):
-        facts["palette"] = palette
+    if isinstance(classes, list | tuple) and all(isinstance(name, str) for name in classes):
+        facts["classes"] = list(classes)
+    if palette and _is_palette(palette):
+        facts["palette"] = [list(colour) for colour in palette]
     return facts
+
+
+def _is_palette(value: Any) -> bool:
+    """Whether it is a list of colours, and nothing else that a file might hold in its place."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(colour, list | tuple)
+        and len(colour) == 3
+        and all(isinstance(part, int) and 0 <= part <= 255 for part in colour)
+        for colour in value
+    )
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import read_json, sha256_file, write_json
-from seglab.utils.resume_files import write_checked_bytes
-from seglab.utils.zip_files import bomb_fault, refuse_bombs
+from seglab.utils.resume_files import fault_of, write_checked_bytes
+from seglab.utils.tensor_claims import refuse_empty_claims
+from seglab.utils.zip_files import refuse_bombs
 
 SAFETENSORS_SUFFIX = ".safetensors"
 
@@ -75,12 +76,17 @@ def load_checkpoint_file(
         framework wrapped them.
 
     Raises:
-        UserError: The file is missing, torn, a zip bomb, or holds more than weights and plain
-            values.
+        UserError: The file is missing, torn, another one than its checksum says, a zip bomb, or
+            holds more than weights and plain values.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint not found: {path}", "check the path given to --checkpoint")
+    if fault := fault_of(path):  # a number that changed on the way would be loaded as it is
+        raise UserError(
+            f"checkpoint {path} is damaged: {fault}",
+            "copy it again from its source, or take another checkpoint of the run",
+        )
     try:
         checkpoint = _load_as_data(path, map_location)
     except pickle.UnpicklingError as error:
@@ -103,28 +109,7 @@ def load_checkpoint_file(
             f"checkpoint {path} is not laid out as one ({', '.join(wrong) or 'names'})",
             "use a checkpoint saved as a state dict",
         )
-    _refuse_stretched(path, checkpoint)
     return checkpoint
-
-
-def _refuse_stretched(path: Path, checkpoint: Mapping[str, Any]) -> None:
-    """Refuse weights of which one number is said to fill gigabytes, once they are written out."""
-    claimed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_in(checkpoint))
-    if fault := bomb_fault(claimed, path.stat().st_size):
-        raise UserError(f"checkpoint {path} cannot be read; it {fault}", "take another checkpoint")
-
-
-def _tensors_in(content: Any) -> Iterator[Tensor]:
-    """The dense tensors in nested data, which may hold itself."""
-    waiting, seen = [content], set()
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Tensor):
-            if node.layout is torch.strided:
-                yield node
-        elif isinstance(node, dict | list | tuple) and id(node) not in seen:
-            seen.add(id(node))
-            waiting += node.values() if isinstance(node, dict) else node
 
 
 def _load_as_data(path: Path, map_location: str) -> Any:
@@ -134,7 +119,9 @@ def _load_as_data(path: Path, map_location: str) -> Any:
         return {"state_dict": load_file(path, device=map_location), "meta": _facts(path)}
     refuse_bombs(path)  # torch would inflate members that somebody has packed
     with torch.serialization.safe_globals(_safe_types()):
-        return torch.load(path, map_location=map_location, weights_only=True)
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    refuse_empty_claims(path, content)
+    return content
 
 
 def _load_trusting(path: Path, map_location: str) -> Any:

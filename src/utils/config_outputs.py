@@ -6,7 +6,7 @@ where the hooks and backends of a training write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def require_own_outputs(config: Config, typed: Sequence[str] = (), named: bool =
 
 def _outputs(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted key and value of everything in a config that names a place to write to."""
-    items = node.items() if isinstance(node, dict) else ()
+    items: Iterable[tuple[Any, Any]] = node.items() if isinstance(node, dict) else ()
     items = enumerate(node) if isinstance(node, list | tuple) else items
     for key, value in items:
         if key in _OUTPUTS and value:

@@ -17,8 +17,11 @@ from seglab.utils.io_utils import atomic_path, sha256_file, write_text
 
 CHECKSUM_SUFFIX = ".sha256"
 _NAME = re.compile(r"(epoch|iter)_(\d+)(?:_step_(\d+))?\.pth")
-#: As `atomic_path` names what it is still writing.
-_UNFINISHED = re.compile(r"\.(epoch|iter|best)_.*\.[a-z0-9_]{8}\.(pth|safetensors|sha256|json)")
+#: As `atomic_path` names what a training is still writing.
+_UNFINISHED = re.compile(
+    r"\.((epoch|iter|best)_.*|not_finite_step(\.pth)?|history|run|config|last_checkpoint)"
+    r"\.[a-z0-9_]{8}(\.(pth|safetensors|sha256|jsonl?|py))?"
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -97,6 +100,7 @@ def write_checked_bytes(path: Path, data: bytes | memoryview) -> None:
         line, earlier = f"{digest}  {path.name}\n", _checksums(path) if path.is_file() else []
         old = "".join(f"{each}  {path.name}\n" for each in earlier if each != digest)
         write_text(checksum_path(path), line + old)
+        _sync_folder(path.parent)  # a power cut keeps the order of the two
     if old:
         write_text(checksum_path(path), line)
     _sync_folder(path.parent)

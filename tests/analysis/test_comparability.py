@@ -14,6 +14,7 @@ from seglab.analysis.comparability import (
     require_same_classes,
 )
 from seglab.analysis.run_folder import Run, load_run
+from seglab.utils.config_diff import effective_difference
 from seglab.utils.errors import UserError
 from seglab.utils.image_results import published_metrics
 
@@ -163,3 +164,11 @@ def test_means_over_different_classes_are_noted(run: Callable[..., Run]) -> None
     (note,) = [note for note in comparison_notes([first, second], False) if "mDice" in note]
     assert note.startswith("mDice and mIoU are means over different numbers of classes")
     assert note.endswith("(H1: 2; H2: 3).")
+
+
+def test_runs_of_the_factory_differ_in_their_seed_alone(make_run: MakeRun, tmp_path: Path) -> None:
+    configs = [
+        json.loads((make_run(tmp_path / str(seed), "H1", seed) / "config.json").read_text())
+        for seed in (0, 1)
+    ]
+    assert effective_difference(*configs) == []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from seglab.analysis.anonymise import has_absolute_path
-from seglab.analysis.config_diff import effective_difference
 from seglab.analysis.export import export_run
 from seglab.analysis.run_folder import load_run
+from seglab.utils.config_diff import effective_difference
 from seglab.utils.errors import UserError
 from seglab.utils.image_results import load_results, published_metrics, save_results
 from seglab.utils.io_utils import read_json, write_json

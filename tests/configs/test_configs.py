@@ -9,14 +9,14 @@ from operations import REFUSED_ON_CUDA, OperationNames
 
 import seglab.mmseg_custom  # noqa: F401
 from seglab.data.preflight import run_preflight
-from seglab.mmseg_custom.engine.testing import TestOptions as Options
-from seglab.mmseg_custom.engine.testing import test as run_test
-from seglab.mmseg_custom.engine.training import (
+from seglab.mmseg_custom.engine.run_setup import (
     TrainOptions,
     apply_options,
     choose_work_dir,
-    train,
 )
+from seglab.mmseg_custom.engine.testing import TestOptions as Options
+from seglab.mmseg_custom.engine.testing import test as run_test
+from seglab.mmseg_custom.engine.training import train
 from seglab.utils.config_utils import class_names, load_config, take_pretrained
 from seglab.utils.hypothesis import parse_hypothesis
 from seglab.utils.test_utils import aggregate_metrics

@@ -96,8 +96,8 @@ def test_every_fault_is_said_at_once(run: Run, family: list[Path], tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--resamples", "10"), ("--resamples", "1000000000"), ("--seed", "-1"), ("--margin", "0"), ("--margin", "nan"),
-     ("--reference", "H7")],
+    [("--resamples", "10"), ("--resamples", "1000000000"), ("--seed", "-1"),
+     ("--margin", "0"), ("--margin", "nan"), ("--reference", "H7")],
 )  # fmt: skip
 def test_options_that_make_no_sense(option: str, value: str, run: Run, family: list[Path]) -> None:
     assert option in refused(run(["H1", "H2"], option, value))

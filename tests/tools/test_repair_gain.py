@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglab.analysis.config_diff import effective_difference
 from seglab.mmseg_custom.engine.hooks import HistoryHook
 from seglab.tools import repair_gain, train
 from seglab.tools.gain import runs as gain_runs
+from seglab.utils.config_diff import effective_difference
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.io_utils import to_plain

@@ -38,6 +38,7 @@ def same(found: dict[str, torch.Tensor]) -> bool:
         (WEIGHTS, []),
         ({"state_dict": WEIGHTS, "optimizer": {"lr": 1.0}, "meta": {}}, ["meta", "optimizer"]),
         ({"model": WEIGHTS, "epoch": 3}, ["epoch"]),
+        ({"state_dict": {**WEIGHTS, "steps": 4}}, ["steps"]),
         ({f"module.{name}": tensor for name, tensor in WEIGHTS.items()}, []),
     ],
 )
@@ -76,6 +77,16 @@ def test_the_facts_that_a_checkpoint_tells(tmp_path: Path, meta: dict[str, Any])
     assert loaded["meta"]["dataset_meta"]["classes"] == ("x", "y")
 
 
+def test_what_stands_where_facts_belong_is_left_out(tmp_path: Path) -> None:
+    meta = {"CLASSES": [["x"]], "PALETTE": [[0, 0, 0], torch.ones(3)]}
+    source = tmp_path / "w.pth"
+    torch.save({"state_dict": WEIGHTS, "meta": meta}, source)
+    convert(source, tmp_path / "w.safetensors")
+    facts = json.loads((tmp_path / "w.json").read_text())
+    assert "classes" not in facts and "palette" not in facts
+    assert same(weights_of(load_checkpoint_file(tmp_path / "w.safetensors")))
+
+
 def test_weights_that_share_memory(tmp_path: Path) -> None:
     tied = torch.arange(4.0)
     torch.save({"a": tied, "b": tied, "c": tied[::2]}, tmp_path / "w.pth")
@@ -101,6 +112,14 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
         "nothing": {"meta": {}},
         "sparse": {"a": torch.eye(3).to_sparse()},
         "complex": {"a": torch.ones(2, dtype=torch.complex128)},
+        "conjugate": {"a": torch.ones(2, dtype=torch.complex64).conj()},
+        "bits": {"a": torch.zeros(2, dtype=torch.uint8).view(torch.bits8)},
+        "meta": {"a": torch.ones(2, device="meta")},  # a shape without numbers
+        "reserved": {"__metadata__": torch.ones(2)},  # the format's own key
+        "twice": {"module.a": torch.ones(2), "a": torch.zeros(2)},
+        "numbered": {"model": {1: torch.ones(2)}},
+        # A gigabyte that takes a few bytes of the file, and would take one of memory.
+        "huge": {"a": torch.ones(1).expand(2**28)},
     }
     for name, content in bad.items():
         torch.save(content, tmp_path / f"{name}.pth")

@@ -10,6 +10,7 @@ import torch
 
 from seglab.utils import resume_files
 from seglab.utils.checkpoint_utils import load_checkpoint_file
+from seglab.utils.errors import UserError
 from seglab.utils.io_utils import atomic_path, sha256_file
 from seglab.utils.resume_files import (
     Place,
@@ -103,6 +104,16 @@ def test_damaged_files_are_passed_over_and_kept(tmp_path: Path) -> None:
     assert len(resume_files.resume_files(tmp_path)) == 4
 
 
+def test_a_checkpoint_that_is_not_what_its_checksum_says_is_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "epoch_1.pth"
+    write_checked(path, STATE)
+    torch.save({**STATE, "state_dict": {"weight": torch.arange(3.0) + 1}}, path)
+    with pytest.raises(UserError, match=r"epoch_1\.pth is damaged: it does not match epoch_1"):
+        load_checkpoint_file(path)
+    checksum_path(path).unlink()
+    assert float(load_checkpoint_file(path)["state_dict"]["weight"][0]) == 1.0
+
+
 def test_states_of_earlier_versions_have_no_checksum(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "epoch_1.pth")
     torch.save({"state_dict": {}}, tmp_path / "epoch_2.pth")
@@ -162,14 +173,27 @@ def test_states_that_are_not_needed_any_more(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_unfinished_goes(tmp_path: Path) -> None:
-    mine = [".epoch.pth", ".hidden", ".best_friend.json", "epoch_1.pth", ".epoch_1.backup.pth"]
+    mine = [
+        ".epoch.pth",
+        ".hidden",
+        ".config.json",
+        ".run.backup",
+        ".best_friend.json",
+        "epoch_1.pth",
+        ".epoch_1.backup.pth",
+    ]
     for name in mine:
         (tmp_path / name).touch()
-    for name in ("epoch_1.pth", "epoch_1.pth.sha256", "best_val_mDice_epoch_1.safetensors"):
+    unfinished = (
+        *("epoch_1.pth", "epoch_1.pth.sha256", "best_val_mDice_epoch_1.safetensors"),
+        *("not_finite_step.pth", "not_finite_step.pth.sha256", "history.jsonl", "run.json"),
+        *("config.py", "config.json", "last_checkpoint"),
+    )
+    for name in unfinished:
         with suppress(KeyboardInterrupt), atomic_path(tmp_path / name) as temporary:
             temporary.rename(f"{temporary}.kept")
             raise KeyboardInterrupt
         Path(f"{temporary}.kept").rename(temporary)
-    assert len(list(tmp_path.iterdir())) == len(mine) + 3
+    assert len(list(tmp_path.iterdir())) == len(mine) + len(unfinished)
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(mine)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from seglab.analysis.comparison import Comparison, Pair, Row
 from seglab.analysis.comparison_tables import hypothesis_facts, outcome_word
-from seglab.analysis.config_diff import ABSENT, SETTING_WIDTH, format_value
 from seglab.analysis.report import numbers
 from seglab.analysis.report.context import Context, ranking_of, representative, seeds_of
 from seglab.analysis.report.findings import monitor_of, run_findings
 from seglab.analysis.report.markdown import Prose, bold, bullets, escape, join_words, say, table
 from seglab.analysis.run_folder import Run
+from seglab.utils.config_diff import ABSENT, SETTING_WIDTH, format_value
 from seglab.utils.masks import BACKGROUND
 from seglab.utils.visualization_utils import plot_training_curves
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from seglab.analysis.comparison import Comparison, Pair
-from seglab.analysis.config_diff import ABSENT
 from seglab.analysis.report import numbers
 from seglab.analysis.report.choice import KEY
 from seglab.analysis.report.markdown import Prose, say
+from seglab.utils.config_diff import ABSENT
 
 _SETTING = "class_weight"
 #: Kind of error -> which weights would have to grow against the others.

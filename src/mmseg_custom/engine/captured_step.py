@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from seglab.mmseg_custom.engine.inference import build_model
+from seglab.mmseg_custom.engine.memory import is_out_of_memory
 from seglab.utils import random_state
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
 from seglab.utils.errors import UserError
@@ -23,6 +25,7 @@ from seglab.utils.io_utils import to_plain
 #: The file in a run's folder.
 CAPTURE_NAME = "not_finite_step.pth"
 _FORMAT = 1
+_FACTS = ("what", "text", "epoch", "step")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def capture_step(
     batch: Mapping[str, Any],
     random: Mapping[str, Any],
     facts: Mapping[str, Any],
+    precision: torch.dtype | None = None,
 ) -> dict[str, Any]:
     """Everything that repeats a step: tensors and plain values only.
 
@@ -63,6 +67,7 @@ def capture_step(
             `data_samples`.
         random: From `random_state.capture`, before the step.
         facts: What happened.
+        precision: What autocast turned the forward pass into; None where there was none.
     """
     samples = [
         {
@@ -74,6 +79,7 @@ def capture_step(
     return {
         "format": _FORMAT,
         "facts": dict(facts),
+        "autocast": None if precision is None else str(precision).removeprefix("torch."),
         "config": json.dumps(to_plain(config.to_dict())),
         "inputs": [image.cpu() for image in batch["inputs"]],
         "samples": samples,
@@ -90,16 +96,37 @@ def replay_step(path: str | Path, device: str = "cpu") -> Replay:
         device: 'cpu' or 'cuda'.
 
     Raises:
-        UserError: It is no such file.
+        UserError: It is no such file, or a damaged one; or memory ran out.
     """
     content = load_checkpoint_file(path)
     if content.get("format") != _FORMAT or "samples" not in content:
         raise UserError(f"{path} holds no training step", f"give a run's {CAPTURE_NAME}")
-    with random_state.isolated():
-        return _repeat(content, _model(content, path, device))
+    try:
+        with random_state.isolated():
+            return _repeat(content, _model(content, path, device), device)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a file says instead of what belongs there
+        if is_out_of_memory(error):
+            raise UserError(f"out of memory on {device}", "repeat it with --device cpu") from error
+        told = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"the training step in {path} cannot be repeated: it is damaged, or of another "
+            f"version ({type(error).__name__}: {told})",
+            f"give a run's {CAPTURE_NAME} as it was written",
+        ) from error
 
 
-def _repeat(content: Mapping[str, Any], model: nn.Module) -> Replay:
+def _autocast(content: Mapping[str, Any], device: str) -> AbstractContextManager[Any]:
+    """The precision of the step: a value that only bfloat16 rounds to infinity would be missed."""
+    name = content.get("autocast")
+    if name is None:
+        return nullcontext()
+    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    return torch.autocast(device.partition(":")[0], dtype)
+
+
+def _repeat(content: Mapping[str, Any], model: nn.Module, device: str) -> Replay:
     batch = {
         "inputs": content["inputs"],
         "data_samples": [_sample(entry) for entry in content["samples"]],
@@ -111,13 +138,15 @@ def _repeat(content: Mapping[str, Any], model: nn.Module) -> Replay:
         if name and not any(module.children())
     ]
     random_state.restore(content["random"])
-    packed = model.data_preprocessor(batch, True)  # type: ignore[operator]
-    total, parts = model.parse_losses(model(**packed, mode="loss"))  # type: ignore[operator]
+    with _autocast(content, device):  # as mmengine's `train_step` orders it
+        packed = model.data_preprocessor(batch, True)  # type: ignore[operator]
+        losses = model(**packed, mode="loss")
+    total, parts = model.parse_losses(losses)  # type: ignore[operator]
     total.backward()
     for handle in handles:
         handle.remove()
     return Replay(
-        content["facts"],
+        {key: content["facts"][key] for key in _FACTS},
         {name: float(value.detach()) for name, value in parts.items()},
         found[0] if found else None,
         tuple(

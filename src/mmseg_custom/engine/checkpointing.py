@@ -16,17 +16,19 @@ from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.history import stored_history
 from seglab.mmseg_custom.engine.weight_facts import weight_facts
-from seglab.utils.checkpoint_utils import SAFETENSORS_SUFFIX, write_weights
+from seglab.utils.checkpoint_utils import SAFETENSORS_SUFFIX, facts_path, write_weights
 from seglab.utils.io_utils import write_text
 from seglab.utils.result_files import LAST_CHECKPOINT
 from seglab.utils.resume_files import (
     Place,
+    checksum_path,
     fault_of,
     remove,
     resume_files,
     superseded,
     write_checked,
 )
+from seglab.utils.run_files import best_checkpoint_file
 
 
 @HOOKS.register_module()
@@ -131,6 +133,12 @@ class SafeCheckpointHook(Hook):
         """Write the weights that were just validated, unless an earlier validation was as good."""
         now = getattr(runner, _unit(runner))
         earlier = {n: v for n, v in _values(runner, key).items() if n < now}
+        best = _best(earlier, rule)
+        kept = _kept_best(runner, key)
+        # The disk was full when the best weights were to be written: these are the next best. A
+        # file of a later place is of a resumed run, which comes there again.
+        if best is not None and kept != best and (kept is None or kept < now):
+            earlier = {n: v for n, v in earlier.items() if n == kept}
         if _best({**earlier, now: value}, rule) == now:
             self._write_best(runner, self._best_path(runner, key, now), {key: value})
 
@@ -144,6 +152,9 @@ class SafeCheckpointHook(Hook):
             write_weights(path, runner.deployed_weights(), weight_facts(runner, metrics))
         except OSError as error:
             _say(f"warning: the earlier best weights are kept: cannot write {path}: {error}")
+            if not path.exists():
+                for beside in (facts_path(path), checksum_path(path)):
+                    beside.unlink(missing_ok=True)
             return
         name = re.compile(re.escape(path.stem.rstrip("0123456789")) + r"\d+\.\w+(\.\w+)?")
         for old in path.parent.iterdir():
@@ -160,6 +171,12 @@ def _values(runner: Any, key: str) -> dict[int, float]:
     """A metric at each validation, by its epoch or iteration."""
     unit, records = _unit(runner), stored_history(runner.work_dir)
     return {record[unit]: record[key] for record in records if record.get(key) is not None}
+
+
+def _kept_best(runner: Any, key: str) -> int | None:
+    """The epoch or iteration whose weights are kept as the best by a metric; None without such."""
+    path = best_checkpoint_file(Path(runner.work_dir), key)
+    return None if path is None else int(path.stem.rpartition("_")[2])
 
 
 def _best(values: Mapping[int, float], rule: str) -> int | None:

@@ -16,6 +16,7 @@ from seglab.utils.errors import UserError
 
 #: How torch and Python spell it: CUDA's allocator, the CPU's, Windows.
 _SPELLINGS = ("out of memory", "can't allocate memory", "not enough memory")
+_LESS = "use smaller images (crops), a smaller network or mixed precision"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -34,9 +35,7 @@ def out_of_memory(config: Config) -> UserError:
     size, steps = batch_size(config), accumulated(config)
     message = f"out of memory with train_dataloader.batch_size={size}"
     if size == 1:
-        return UserError(
-            message, "use smaller images (crops), a smaller network or mixed precision"
-        )
+        return UserError(message, _LESS)
     smaller = _divisors(size)[1]
     new = "" if "accumulative_counts" in config.optim_wrapper else "+"
     return UserError(
@@ -45,6 +44,20 @@ def out_of_memory(config: Config) -> UserError:
         f"train_dataloader.batch_size={smaller} "
         f"{new}optim_wrapper.accumulative_counts={steps * size // smaller} "
         f"(the same effective batch of {size * steps})",
+    )
+
+
+def out_of_memory_in_validation(config: Config) -> UserError:
+    """The error of a validation that does not fit; training did.
+
+    Args:
+        config: The config that was trained.
+    """
+    size = int(config.val_dataloader.get("batch_size", 1))
+    smaller = "go on with --resume --cfg-options val_dataloader.batch_size=1"
+    return UserError(
+        f"out of memory in the validation, with val_dataloader.batch_size={size}",
+        smaller if size > 1 else "validate on smaller images, or in windows (test_cfg.mode=slide)",
     )
 
 
@@ -73,13 +86,15 @@ def fit_batch(config: Config, device: str) -> str:
         What was found, in words.
 
     Raises:
-        UserError: A single image does not fit.
+        UserError: None does.
     """
     asked, steps = batch_size(config), accumulated(config)
     attempt = _attempt(config, device)
-    for size in _divisors(asked):
-        if size == 1 and asked > 1 and _normalises(config):
-            break  # batch normalisation cannot learn from one image
+    sizes = _divisors(asked)
+    alone = asked > 1 and _normalises(config)
+    if alone:
+        sizes.remove(1)  # batch normalisation cannot learn from one image
+    for size in sizes:
         if _fits(attempt, size):
             config.train_dataloader.batch_size = size
             config.optim_wrapper.accumulative_counts = steps * asked // size
@@ -89,7 +104,8 @@ def fit_batch(config: Config, device: str) -> str:
                 f"batches of {asked} do not fit; {size} do, with the gradients of "
                 f"{steps * asked // size} batches for each step"
             )
-    raise out_of_memory(_with_size(config, 1))
+    why = ", and batch normalisation cannot learn from one image" if alone else ""
+    raise UserError(f"out of memory with train_dataloader.batch_size={sizes[-1]}{why}", _LESS)
 
 
 def _attempt(config: Config, device: str) -> Callable[[int], None]:
@@ -130,9 +146,3 @@ def _divisors(number: int) -> list[int]:
 def _normalises(config: Config) -> bool:
     """Whether the network normalises over the batch."""
     return "'BN'" in str(config.model.to_dict()) or config.model.type == "SMPSegmentor"
-
-
-def _with_size(config: Config, size: int) -> Config:
-    config = copy.deepcopy(config)
-    config.train_dataloader.batch_size = size
-    return config

@@ -24,7 +24,12 @@ import seglab.mmseg_custom as _registered  # noqa: F401
 from seglab.mmseg_custom.datasets.samples import build_dataset, sample_files
 from seglab.mmseg_custom.engine.augmented import SCALES, averaged_probabilities
 from seglab.mmseg_custom.engine.inference import load_model
-from seglab.mmseg_custom.engine.training import TrainOptions, apply_options, select_device, train
+from seglab.mmseg_custom.engine.run_setup import (
+    TrainOptions,
+    apply_options,
+    select_device,
+)
+from seglab.mmseg_custom.engine.training import train
 from seglab.utils.config_utils import class_names
 from seglab.utils.data_hashes import hash_samples, json_sha256
 from seglab.utils.errors import UserError

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.inference import ImageSegmenter, LabelArray, load_model
-from seglab.mmseg_custom.engine.training import select_device
+from seglab.mmseg_custom.engine.run_setup import select_device
 from seglab.utils.config_utils import dataset_metainfo
 from seglab.utils.errors import UserError
 from seglab.utils.image_limits import open_image

@@ -17,9 +17,9 @@ from seglab.mmseg_custom.datasets.seeded import seeded_loader
 from seglab.mmseg_custom.engine.checkpointing import SafeCheckpointHook
 from seglab.mmseg_custom.engine.console import quiet_console
 from seglab.mmseg_custom.engine.full_disk import FullDisk
-from seglab.mmseg_custom.engine.history import rewind_history
 from seglab.mmseg_custom.engine.loops import ExactEpochTrainLoop, exact_loop
-from seglab.mmseg_custom.engine.stopping import StopHook, StopRequest
+from seglab.mmseg_custom.engine.resumed_settings import check_seed, check_steps
+from seglab.mmseg_custom.engine.stopping import StopHook, StopRequest, shield_workers
 from seglab.mmseg_custom.models.pretrained import load_backbone
 from seglab.utils import random_state
 from seglab.utils.checkpoint_utils import load_checkpoint_file, load_weights_into
@@ -78,11 +78,12 @@ class SeglabRunner(Runner):
             self._train_dataloader = seeded_loader(loader)
         if isinstance(loop, dict):
             loop = exact_loop(loop)
-        return super().build_train_loop(loop)
+        return _shielded(super().build_train_loop(loop))
 
     def build_val_loop(self, loop: Any) -> Any:
         """Build a validation that draws none of training's random numbers."""
-        return super().build_val_loop(exact_loop(loop, True) if isinstance(loop, dict) else loop)
+        loop = exact_loop(loop, True) if isinstance(loop, dict) else loop
+        return _shielded(super().build_val_loop(loop))
 
     #: Called once nothing can refuse the run any more: built, and its checkpoint loaded.
     on_start: Callable[[], None] | None = None
@@ -95,8 +96,6 @@ class SeglabRunner(Runner):
     def load_or_resume(self) -> None:
         """Load or resume the checkpoint, then tell that the run starts."""
         super().load_or_resume()
-        if self._resume:
-            rewind_history(self)
         gradients = _own(self._gradients) or {}
         for name, parameter in self.bare_model.named_parameters():
             if name in gradients:
@@ -135,8 +134,11 @@ class SeglabRunner(Runner):
             self._random_states = checkpoint.get("random", [])
             self._gradients = checkpoint.get("gradients", [])
             self.kept_history = checkpoint.get("history")
+            meta = checkpoint.get("meta", {})
+            check_seed(meta, self._randomness_cfg.get("seed"), filename)
             if isinstance(self.train_loop, ExactEpochTrainLoop):
-                self.train_loop.steps_done = checkpoint.get("meta", {}).get("steps_done", 0)
+                check_steps(meta, len(self.train_loop.dataloader), self.work_dir)
+                self.train_loop.steps_done = meta.get("steps_done", 0)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         load_weights_into(self.bare_model, checkpoint, filename)
         self._has_loaded = True
@@ -158,6 +160,7 @@ class SeglabRunner(Runner):
                 "epoch": place.epochs,
                 "iter": place.epochs * steps + place.steps,
                 "steps_done": place.steps if place.by_epoch else 0,
+                **({"steps_per_epoch": steps} if place.by_epoch else {}),
                 "seed": self.seed,
                 "dataset_meta": getattr(self.train_dataloader.dataset, "metainfo", {}),
                 "mmengine_version": mmengine.__version__,
@@ -193,6 +196,13 @@ class SeglabRunner(Runner):
         self.call_hook("before_save_checkpoint", checkpoint=content)
         weights: dict[str, Tensor] = content["state_dict"]
         return weights
+
+
+def _shielded(loop: Any) -> Any:
+    """A loop whose loading processes leave signals to this one."""
+    if loop is not None:
+        shield_workers(loop.dataloader)
+    return loop
 
 
 def _own(states: Sequence[Any]) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -12,6 +14,7 @@ from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from seglab.utils.resume_files import Place
@@ -73,6 +76,41 @@ class StopRequest:
         They have to stop after the same step: keeping the state takes all of them.
         """
         return highest_of_processes(self.signal_number)
+
+
+def shield_workers(loader: DataLoader[Any]) -> None:
+    """Have the processes that load data leave signals to the one that trains.
+
+    A terminal, `timeout`, systemd and schedulers send a signal to every process of a job. Loading
+    processes that died of it would take training down before it could keep its state.
+
+    Args:
+        loader: A loader whose workers are not started yet.
+    """
+    if loader.num_workers > 0:
+        loader.worker_init_fn = _ShieldedStart(loader.worker_init_fn)
+
+
+class _ShieldedStart:
+    """What a loading process does first; it is sent to the process where that is not forked."""
+
+    def __init__(self, before: Callable[[int], None] | None) -> None:
+        self.before = before
+
+    def __call__(self, worker: int) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, "sigwaitinfo"):  # not on macOS
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
+        if self.before is not None:
+            self.before(worker)
+
+
+def _obey_parent(parent: int) -> None:
+    """End this process at a SIGTERM of its parent's, and at no other."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 @HOOKS.register_module()

@@ -25,7 +25,7 @@ from seglab.mmseg_custom.engine.result_folder import (
 )
 from seglab.mmseg_custom.engine.result_pictures import draw_pictures
 from seglab.mmseg_custom.engine.result_record import metrics_record
-from seglab.mmseg_custom.engine.training import select_device
+from seglab.mmseg_custom.engine.run_setup import select_device
 from seglab.mmseg_custom.evaluation import ConfusionMetric, did_you_mean, image_keys
 from seglab.utils.config_utils import building, class_names, dataset_metainfo
 from seglab.utils.errors import UserError

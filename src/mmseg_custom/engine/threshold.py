@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from seglab.mmseg_custom.engine.inference import load_model, run_batch
-from seglab.mmseg_custom.engine.training import select_device
+from seglab.mmseg_custom.engine.run_setup import select_device
 from seglab.mmseg_custom.models.logit_head import DEFAULT_THRESHOLD
 from seglab.utils.config_utils import building
 from seglab.utils.errors import UserError

@@ -12,20 +12,20 @@ from typing import Any
 
 from mmengine.config import Config
 
-from seglab.analysis.config_diff import effective_difference, format_change
 from seglab.analysis.run_folder import Run, load_run, raise_all
 from seglab.mmseg_custom.datasets.samples import build_dataset, sample_files
 from seglab.mmseg_custom.engine.monitor import best_checkpoint, best_monitor
 from seglab.mmseg_custom.engine.record import read_record
-from seglab.mmseg_custom.engine.testing import TestOptions, test
-from seglab.mmseg_custom.engine.tracking import track_test, tracked_training
-from seglab.mmseg_custom.engine.training import (
+from seglab.mmseg_custom.engine.run_setup import (
     TrainOptions,
     apply_options,
     choose_work_dir,
-    train,
 )
+from seglab.mmseg_custom.engine.testing import TestOptions, test
+from seglab.mmseg_custom.engine.tracking import track_test, tracked_training
+from seglab.mmseg_custom.engine.training import train
 from seglab.tools.gain.sides import Side
+from seglab.utils.config_diff import effective_difference, format_change
 from seglab.utils.config_utils import load_config
 from seglab.utils.data_hashes import hash_samples, summarise_hashes
 from seglab.utils.errors import UserError

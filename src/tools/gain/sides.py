@@ -11,14 +11,14 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from seglab.analysis.config_diff import effective_difference
 from seglab.data.exploration.mask_change import MaskChange, mask_change
 from seglab.data.preflight import raise_on_faults, report, run_preflight
 from seglab.data.preflight.folders import find_folders, type_name
 from seglab.data.preflight.split_folder import SplitFolder
 from seglab.data.relabelling.store import is_unfinished
-from seglab.mmseg_custom.engine.training import hypothesis_name
+from seglab.mmseg_custom.engine.run_setup import hypothesis_name
 from seglab.utils import oxford_pet as pets
+from seglab.utils.config_diff import effective_difference
 from seglab.utils.config_text import inert
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seglab.analysis.config_diff import ABSENT, Change
 from seglab.analysis.report.choice import choose
 from seglab.analysis.report.context import Context, DataFolder, Exploration, Pictures
 from seglab.analysis.report.data_folder import MaskFolder
 from seglab.analysis.report.steps import RULES, Step, steps_section
 from seglab.analysis.resampling import Interval
+from seglab.utils.config_diff import ABSENT, Change
 from seglab.utils.test_utils import aggregate_metrics
 
 MakeRun = Callable[..., Path]

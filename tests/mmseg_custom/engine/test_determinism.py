@@ -14,11 +14,13 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from seglab.mmseg_custom.engine.determinism import decide, in_words, repeatable
-from seglab.mmseg_custom.engine.training import (
+from seglab.mmseg_custom.engine.run_setup import (
     TrainOptions,
-    TrainResult,
     apply_options,
     choose_work_dir,
+)
+from seglab.mmseg_custom.engine.training import (
+    TrainResult,
     train,
 )
 from seglab.utils.checkpoint_utils import load_checkpoint_file

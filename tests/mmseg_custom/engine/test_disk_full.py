@@ -1,5 +1,6 @@
 """A disk that is full is reported, and training goes on with the state kept before."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -13,6 +14,9 @@ from mmseg.registry import HOOKS
 from resuming import EVERYTHING, assert_equal_ends, make_starts_quick, run
 from yapf.yapflib import yapf_api
 
+from seglab.mmseg_custom.engine import checkpointing
+from seglab.mmseg_custom.evaluation import ConfusionMetric
+from seglab.utils.checkpoint_utils import facts_path
 from seglab.utils.resume_files import newest_valid
 
 FILLER = "filler.bin"
@@ -114,3 +118,28 @@ def test_a_disk_that_is_really_full(
     out = capsys.readouterr().out
     assert "warning: training goes on, with epoch_1.pth to resume from: cannot write" in out
     assert "history.jsonl: No space left on device" in out
+
+
+def test_the_next_best_weights_are_kept_where_the_best_found_no_room(
+    undisturbed: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scripted = iter([50.0, 90.0, 70.0, 60.0])
+    real = checkpointing.write_weights
+
+    def compute_metrics(self: ConfusionMetric, results: object) -> dict[str, float]:
+        return {"mDice": next(scripted)}
+
+    def write_weights(path: Path, *more: Any) -> None:
+        if path.stem.endswith("_2"):
+            facts_path(path).write_text("{}")  # which is written first
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        real(path, *more)
+
+    monkeypatch.setattr(ConfusionMetric, "compute_metrics", compute_metrics)
+    monkeypatch.setattr(checkpointing, "write_weights", write_weights)
+    folder = run(undisturbed[0], tmp_path / "run", ["train_cfg.max_epochs=4"])
+    stem = "best_val_mDice_epoch_3"
+    names = [f"{stem}.json", f"{stem}.safetensors", f"{stem}.safetensors.sha256"]
+    assert sorted(path.name for path in folder.glob("best_*")) == names

@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from mmseg.models import EncoderDecoder
 
 from seglab.mmseg_custom.engine import memory
 from seglab.mmseg_custom.engine.memory import fit_batch, is_out_of_memory, out_of_memory
+from seglab.mmseg_custom.engine.run_setup import (
+    TrainOptions,
+    apply_options,
+    choose_work_dir,
+)
+from seglab.mmseg_custom.engine.training import train
 from seglab.mmseg_custom.losses import ComboLoss
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
@@ -76,8 +83,31 @@ def test_the_largest_that_fits(
 
 def test_none_fits(tiny_config: Path, room: Any) -> None:
     room(0)
-    with pytest.raises(UserError, match="out of memory with train_dataloader.batch_size=1"):
+    # The smallest that was tried: batch normalisation cannot learn from one image.
+    with pytest.raises(UserError, match=r"train_dataloader.batch_size=2, and batch norm") as caught:
         fit_batch(load_config(tiny_config), "cpu")
+    assert "smaller images" in caught.value.fix and "--auto-batch" not in caught.value.fix
+    with pytest.raises(UserError, match=r"out of memory with train_dataloader.batch_size=1$"):
+        fit_batch(load_config(tiny_config, ["train_dataloader.batch_size=1"]), "cpu")
+
+
+def test_the_validation_is_not_mistaken_for_a_step(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(EncoderDecoder, "predict", full)
+    config = load_config(tiny_config, ["train_cfg.max_epochs=1"])
+    options = TrainOptions(work_dir=tmp_path / "run", device="cpu", from_scratch=True)
+    apply_options(config, options, choose_work_dir(config, options))
+    with pytest.raises(
+        UserError, match=r"in the validation, with val_dataloader.batch_size=4"
+    ) as e:
+        train(config, options, tmp_path / "run")
+    assert "--resume --cfg-options val_dataloader.batch_size=1" in e.value.fix
+    config.val_dataloader.batch_size = 1
+    assert "windows" in memory.out_of_memory_in_validation(config).fix
 
 
 def test_other_errors_are_not_hidden(tiny_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,13 @@ from seglab.mmseg_custom.engine.monitor import (
     complete_hooks,
     follow_monitor,
 )
-from seglab.mmseg_custom.engine.training import (
+from seglab.mmseg_custom.engine.run_setup import (
     TrainOptions,
-    TrainResult,
     apply_options,
     choose_work_dir,
+)
+from seglab.mmseg_custom.engine.training import (
+    TrainResult,
     train,
 )
 from seglab.mmseg_custom.evaluation import ConfusionMetric

@@ -16,14 +16,16 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from seglab.mmseg_custom.engine import result_pictures, testing
 from seglab.mmseg_custom.engine.inference import label_map, load_model, predict_batch
+from seglab.mmseg_custom.engine.run_setup import (
+    TrainOptions,
+    apply_options,
+    choose_work_dir,
+)
 from seglab.mmseg_custom.engine.testing import TestOptions as Options
 from seglab.mmseg_custom.engine.testing import TestResult as Outcome
 from seglab.mmseg_custom.engine.testing import test as run_test
 from seglab.mmseg_custom.engine.training import (
-    TrainOptions,
     TrainResult,
-    apply_options,
-    choose_work_dir,
     train,
 )
 from seglab.tools import test as test_tool

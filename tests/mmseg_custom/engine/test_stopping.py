@@ -1,7 +1,11 @@
 """SIGTERM and Ctrl-C: the state is kept, the exit code tells, and a resume loses nothing."""
 
+import gc
+import multiprocessing
 import signal
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,14 +27,22 @@ from seglab.utils.script import Stopped, run_tool
 class SignalHook(Hook):
     """Sends this process a signal at one moment of a run."""
 
-    def __init__(self, moment: str, step: int, number: int, times: int = 1) -> None:
+    def __init__(
+        self, moment: str, step: int, number: int, times: int = 1, group: bool = False
+    ) -> None:
         self.moment = moment
+        self.group = group
         self.step = step
         self.number = number
         self.times = times
 
     def _send(self, moment: str, runner: Any) -> None:
         if moment == self.moment and runner.iter == self.step:
+            if self.group:  # as `timeout` and schedulers do, which are not the parent either
+                workers = [str(each.pid) for each in multiprocessing.active_children()]
+                assert len(workers) == 2
+                subprocess.run(["kill", f"-{self.number}", *workers], check=True)
+                time.sleep(0.2)
             for _ in range(self.times):
                 signal.raise_signal(self.number)
 
@@ -100,6 +112,27 @@ def test_a_signal_keeps_the_state_and_a_resume_loses_nothing(
     point = newest_valid(folder)
     assert point is not None and point.path.name == state
     assert_equal_ends(expected, run(config, folder, resume=True))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_loading_processes_too(
+    undisturbed: tuple[Path, Path], tmp_path: Path, number: int
+) -> None:
+    config, _ = undisturbed
+    hook = dict(moment="step", step=3, number=int(number), group=True)
+    with pytest.raises(Stopped) as caught:
+        run(
+            stopping(config, tmp_path, **hook),
+            tmp_path / "run",
+            ["train_dataloader.num_workers=2"],
+        )
+    assert caught.value.exit_code == 128 + number
+    point = newest_valid(tmp_path / "run")
+    assert point is not None and point.path.name == "epoch_1_step_1.pth"
+    caught.value.__traceback__ = None  # it holds the loader
+    del caught
+    gc.collect()
+    assert not multiprocessing.active_children()
 
 
 def test_the_second_signal_is_not_waited_for(

@@ -18,14 +18,14 @@ from seglab.mmseg_custom.engine.inference import (
 )
 from seglab.mmseg_custom.engine.prediction import find_images, predict_images
 from seglab.mmseg_custom.engine.provenance import config_sha256
-from seglab.mmseg_custom.engine.testing import TestOptions as Options
-from seglab.mmseg_custom.engine.testing import test as run_test
-from seglab.mmseg_custom.engine.training import (
+from seglab.mmseg_custom.engine.run_setup import (
     TrainOptions,
     apply_options,
     choose_work_dir,
-    train,
 )
+from seglab.mmseg_custom.engine.testing import TestOptions as Options
+from seglab.mmseg_custom.engine.testing import test as run_test
+from seglab.mmseg_custom.engine.training import train
 from seglab.utils.config_utils import load_config
 from seglab.utils.errors import UserError
 from seglab.utils.image_results import load_results

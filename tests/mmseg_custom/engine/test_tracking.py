@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from seglab.mmseg_custom.engine.run_setup import TrainOptions
 from seglab.mmseg_custom.engine.tracking import add_backend, track_test, tracking_project
-from seglab.mmseg_custom.engine.training import TrainOptions, _for_runner
+from seglab.mmseg_custom.engine.training import _for_runner
 from seglab.utils.tracking.mode import OFF, Mode
 from seglab.utils.tracking.tracker import Tracker
 

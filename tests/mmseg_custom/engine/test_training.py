@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from seglab.mmseg_custom.engine import training
+from seglab.mmseg_custom.engine import run_setup
 from seglab.mmseg_custom.engine.history import read_history
-from seglab.mmseg_custom.engine.training import (
+from seglab.mmseg_custom.engine.run_setup import (
     TrainOptions,
-    TrainResult,
     apply_options,
     choose_work_dir,
     process_rank,
     select_device,
+)
+from seglab.mmseg_custom.engine.training import (
+    TrainResult,
     train,
 )
 from seglab.mmseg_custom.evaluation import ConfusionMetric
@@ -361,7 +363,7 @@ def test_nothing_to_resume(tiny_config: Path, tmp_path: Path) -> None:
 def test_resume_finds_the_newest_run_that_kept_a_state(
     tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(run_setup, "PROJECT_ROOT", tmp_path)
     for age, stamp in enumerate(("20260103_000000", "20260101_000000", "20260102_000000")):
         folder = tmp_path / "experiments" / "tiny" / stamp
         folder.mkdir(parents=True)

@@ -59,7 +59,7 @@ def light(project_root: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained(tiny_config_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs, resumed for a third, that recorded itself live."""
-    from seglab.mmseg_custom.engine import training
+    from seglab.mmseg_custom.engine import run_setup, training
     from seglab.utils.config_utils import load_config
     from seglab.utils.tracking.mode import Mode
     from seglab.utils.tracking.tracker import Tracker
@@ -69,11 +69,11 @@ def trained(tiny_config_text: str, tmp_path_factory: pytest.TempPathFactory) -> 
     for epochs in (2, 3):
         overrides = [f"train_cfg.max_epochs={epochs}", "default_hooks.logger.interval=2"]
         config = load_config(root / "tiny.py", overrides)
-        options = training.TrainOptions(
+        options = run_setup.TrainOptions(
             work_dir=root / "run", device="cpu", resume=epochs > 2, command=["seglab", "train"]
         )
-        work_dir = training.choose_work_dir(config, options)
-        training.apply_options(config, options, work_dir)
+        work_dir = run_setup.choose_work_dir(config, options)
+        run_setup.apply_options(config, options, work_dir)
         training.train(config, options, work_dir, Tracker(work_dir, Mode("offline", "a test")))
     return root / "run"
 
