@@ -57,13 +57,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_device_argument(parser)
     parser.add_argument(
-        "--deterministic",
-        action=argparse.BooleanOptionalAction,
-        help="have the same machine and versions repeat the run bit for bit, over the same number "
-        "of threads (default on the CPU; costs speed and memory on a GPU, see Repeating a run in "
-        "the README)",
-    )
-    parser.add_argument(
         "--launcher",
         choices=("none", "pytorch", "slurm", "mpi"),
         default="none",
@@ -87,7 +80,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
-    """What happens to steps that cannot be taken as they are."""
+    """How steps are taken, and what happens to those that cannot be."""
+    parser.add_argument(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        help="have the same machine and versions repeat the run bit for bit, over the same number "
+        "of threads (default on the CPU; costs speed and memory on a GPU: "
+        "reports/determinism_cost.md)",
+    )
     parser.add_argument(
         "--on-nan",
         choices=("stop", "skip"),
@@ -107,7 +107,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     # Heavy imports wait until the command line is known to be right.
     from seglab.mmseg_custom.engine.run_setup import (
-        TrainOptions,
         apply_options,
         choose_work_dir,
         process_rank,
@@ -115,26 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     from seglab.utils.config_outputs import require_own_outputs
     from seglab.utils.config_utils import load_config
-    from seglab.utils.errors import UserError
     from seglab.utils.result_files import CONFIG_JSON
 
-    options = TrainOptions(
-        work_dir=args.work_dir,
-        seed=args.seed,
-        resume=args.resume,
-        device=args.device,
-        launcher=args.launcher,
-        from_scratch=args.from_scratch,
-        pretrained=args.pretrained,
-        on_nan=args.on_nan,
-        deterministic=args.deterministic,
-        command=sys.argv if argv is None else ["seglab", "train", *argv],
-    )
-    if args.auto_batch and args.launcher != "none":
-        raise UserError(
-            "--auto-batch tries what fits on one device; processes on several might disagree",
-            "find the batch size without --launcher, then name it with --cfg-options",
-        )
+    options = _options(args, sys.argv if argv is None else ["seglab", "train", *argv])
     config = load_config(args.config, args.cfg_options, args.data_root)
     if args.queue:  # its data and its GPU are those of another machine
         return _enqueue(config, args, sys.argv[1:] if argv is None else argv)
@@ -151,6 +133,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.auto_batch:
         _fit_batch(config, select_device(args.device))
     return _train(config, options, work_dir, args.tracking)
+
+
+def _options(args: argparse.Namespace, command: Sequence[str]) -> TrainOptions:
+    """What the command line adds to a config."""
+    from seglab.mmseg_custom.engine.run_setup import TrainOptions
+    from seglab.utils.errors import UserError
+
+    if args.auto_batch and args.launcher != "none":
+        raise UserError(
+            "--auto-batch tries what fits on one device; processes on several might disagree",
+            "find the batch size without --launcher, then name it with --cfg-options",
+        )
+    return TrainOptions(
+        work_dir=args.work_dir,
+        seed=args.seed,
+        resume=args.resume,
+        device=args.device,
+        launcher=args.launcher,
+        from_scratch=args.from_scratch,
+        pretrained=args.pretrained,
+        on_nan=args.on_nan,
+        deterministic=args.deterministic,
+        command=command,
+    )
 
 
 def _fit_batch(config: Config, device: str) -> None:

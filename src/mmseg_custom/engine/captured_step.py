@@ -15,6 +15,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from seglab.mmseg_custom.engine.determinism import repeatable
 from seglab.mmseg_custom.engine.inference import build_model
 from seglab.mmseg_custom.engine.memory import is_out_of_memory
 from seglab.utils import random_state
@@ -102,8 +103,10 @@ def replay_step(path: str | Path, device: str = "cpu") -> Replay:
     if content.get("format") != _FORMAT or "samples" not in content:
         raise UserError(f"{path} holds no training step", f"give a run's {CAPTURE_NAME}")
     try:
-        with random_state.isolated():
-            return _repeat(content, _model(content, path, device), device)
+        config = Config(json.loads(content["config"]))
+        deterministic = bool((config.get("randomness") or {}).get("deterministic"))
+        with repeatable(deterministic, device), random_state.isolated():
+            return _repeat(content, _model(content, config, path, device), device)
     except UserError:
         raise
     except Exception as error:  # whatever a file says instead of what belongs there
@@ -159,8 +162,8 @@ def _repeat(content: Mapping[str, Any], model: nn.Module, device: str) -> Replay
     )
 
 
-def _model(content: Mapping[str, Any], path: str | Path, device: str) -> nn.Module:
-    model = build_model(Config(json.loads(content["config"])))
+def _model(content: Mapping[str, Any], config: Config, path: str | Path, device: str) -> nn.Module:
+    model = build_model(config)
     load_weights_into(model, {"state_dict": content["state_dict"]}, path)
     return model.to(device).train()
 
