@@ -11,6 +11,7 @@ custom_hooks = [
     dict(type='ProgressHook'),
     dict(min_delta=0.01, patience=15, type='HistoryEarlyStoppingHook'),
     dict(type='CatchUpValidationHook'),
+    dict(type='StepGuardHook'),
 ]
 custom_imports = dict(
     allow_failed_imports=False, imports=[
@@ -23,7 +24,7 @@ default_hooks = dict(
         max_keep_ckpts=2,
         rule='greater',
         save_best='val/mDice',
-        type='CheckpointHook'),
+        type='SafeCheckpointHook'),
     logger=dict(interval=10, log_metric_by_epoch=True, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
@@ -178,7 +179,7 @@ param_scheduler = [
         warmup_ratio=0.05),
 ]
 pretrained_backbone = 'efficientnet_lite2'
-randomness = dict(deterministic=False, seed=0)
+randomness = dict(deterministic=True, seed=0)
 resume = False
 species_metainfo = dict(
     classes=(

@@ -11,6 +11,7 @@ custom_hooks = [
     dict(type='ProgressHook'),
     dict(min_delta=0.01, patience=15, type='HistoryEarlyStoppingHook'),
     dict(type='CatchUpValidationHook'),
+    dict(type='StepGuardHook'),
 ]
 custom_imports = dict(
     allow_failed_imports=False, imports=[
@@ -23,7 +24,7 @@ default_hooks = dict(
         max_keep_ckpts=2,
         rule='greater',
         save_best='val/mDice',
-        type='CheckpointHook'),
+        type='SafeCheckpointHook'),
     logger=dict(interval=10, log_metric_by_epoch=True, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
@@ -40,8 +41,8 @@ hypothesis = dict(
     id='U-Lite',
     parent='Lab-R34',
     question=
-    'How far does a U-Net come on an encoder whose ImageNet weights come as a package?'
-)
+    'How far does a U-Net come on an encoder whose ImageNet weights come as a package?',
+    stage='baseline')
 hypothesis_name = 'unet_lite'
 image_size = (
     256,
@@ -170,7 +171,7 @@ optim_wrapper = dict(
     type='OptimWrapper')
 param_scheduler = []
 pretrained_backbone = 'efficientnet_lite2'
-randomness = dict(deterministic=False, seed=0)
+randomness = dict(deterministic=True, seed=0)
 resume = False
 species_metainfo = dict(
     classes=(
