@@ -87,7 +87,7 @@ def test_none_fits(tiny_config: Path, room: Any) -> None:
     with pytest.raises(UserError, match=r"train_dataloader.batch_size=2, and batch norm") as caught:
         fit_batch(load_config(tiny_config), "cpu")
     assert "smaller images" in caught.value.fix and "--auto-batch" not in caught.value.fix
-    with pytest.raises(UserError, match=r"out of memory with train_dataloader.batch_size=1$"):
+    with pytest.raises(UserError, match=r"out of memory with train_dataloader.batch_size=1\n"):
         fit_batch(load_config(tiny_config, ["train_dataloader.batch_size=1"]), "cpu")
 
 
