@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,13 @@ class SignalToTheSecondHook(Hook):
             signal.raise_signal(signal.SIGTERM)
 
 
-def train(config: Path, folder: Path, resume: bool = False, processes: int = 2) -> list[int]:
+def train(
+    config: Path,
+    folder: Path,
+    resume: bool = False,
+    processes: int = 2,
+    overrides: Sequence[str] = (),
+) -> list[int]:
     """Train in several processes; returns their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -44,7 +51,7 @@ def train(config: Path, folder: Path, resume: bool = False, processes: int = 2) 
             os.environ.update(RANK=rank, LOCAL_RANK=rank)
             code = 1
             try:
-                run(config, folder, resume=resume, launcher="pytorch")
+                run(config, folder, overrides, resume=resume, launcher="pytorch")
                 code = 0
             except KeyboardInterrupt as error:
                 code = getattr(error, "exit_code", 1)

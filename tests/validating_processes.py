@@ -2,8 +2,9 @@
 
     python tests/validating_processes.py CONFIG FOLDER
 
-Trains in one process; each number of processes then resumes a copy of the finished run, which
-validates its last epoch again. Prints one line of JSON for each: the exit codes, the metrics of
+Trains in one process on all twelve images at once; each number of processes then resumes a copy of
+the finished run, with batches that keep the steps of an epoch, and so validates its last epoch
+again. Prints one line of JSON for each: the exit codes, the metrics of
 that validation, and what was counted: each image's id and its labelled pixels.
 """
 
@@ -48,7 +49,8 @@ def main() -> None:
         copy = folder / f"copy_{processes}"
         shutil.copytree(trained, copy)
         (copy / "counted.json").unlink()
-        codes = train(config, copy, resume=True, processes=processes)
+        batch = [f"train_dataloader.batch_size={12 // processes}"]
+        codes = train(config, copy, resume=True, processes=processes, overrides=batch)
         last = read_history(copy)[-1]
         metrics = {key: value for key, value in last.items() if key.startswith("val/")}
         counted = json.loads((copy / "counted.json").read_text())

@@ -207,6 +207,7 @@ def test_any_number_of_processes_validates_alike(
     config.write_text(
         f"_base_ = [{str(tiny_config)!r}]\n"
         "train_cfg = dict(max_epochs=1)\n"
+        "train_dataloader = dict(batch_size=12)\n"
         "val_evaluator = dict(boundary=True, calibration=True)\n"
         "custom_hooks = [*_base_.custom_hooks, dict(type='CountedHook')]\n"
     )
