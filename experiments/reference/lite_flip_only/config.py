@@ -1,13 +1,9 @@
 custom_hooks = [
     dict(type='HistoryHook'),
-    dict(monitor='val/mDice', type='ProgressHook'),
-    dict(
-        min_delta=0.01,
-        monitor='val/mDice',
-        patience=15,
-        rule='greater',
-        type='HistoryEarlyStoppingHook'),
-    dict(monitor='val/mDice', type='CatchUpValidationHook'),
+    dict(type='ProgressHook'),
+    dict(min_delta=0.01, patience=15, type='HistoryEarlyStoppingHook'),
+    dict(type='CatchUpValidationHook'),
+    dict(type='StepGuardHook'),
     dict(momentum=0.02, type='EMAHook', update_buffers=True),
 ]
 custom_imports = dict(
@@ -21,7 +17,7 @@ default_hooks = dict(
         max_keep_ckpts=2,
         rule='greater',
         save_best='val/mDice',
-        type='CheckpointHook'),
+        type='SafeCheckpointHook'),
     logger=dict(interval=10, log_metric_by_epoch=True, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
@@ -167,7 +163,7 @@ param_scheduler = [
         warmup_ratio=0.05),
 ]
 pretrained_backbone = 'efficientnet_lite2'
-randomness = dict(deterministic=False, seed=0)
+randomness = dict(deterministic=True, seed=0)
 resume = False
 strong_train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -411,10 +407,12 @@ val_dataloader = dict(
 val_evaluator = dict(prefix='val', type='ConfusionMetric')
 vis_backends = [
     dict(type='LocalVisBackend'),
+    dict(project='practicum_segmentation', type='SeglabClearMLBackend'),
 ]
 visualizer = dict(
     name='visualizer',
     type='SegLocalVisualizer',
     vis_backends=[
         dict(type='LocalVisBackend'),
+        dict(project='practicum_segmentation', type='SeglabClearMLBackend'),
     ])
