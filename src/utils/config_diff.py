@@ -82,7 +82,9 @@ def _effective(config: Mapping[str, Any]) -> dict[str, Any]:
     # The Runner takes None for an argument that is not given; other constructors may not.
     kept = {key: value for key, value in kept.items() if value is not None}
     if isinstance(kept.get("randomness", {}), Mapping):
-        kept["randomness"] = {**kept.get("randomness", {}), "seed": None}
+        # Whether a run repeats itself depends on its device, and is nothing that was tried.
+        drawn = {"seed": None, "deterministic": None}
+        kept["randomness"] = {**kept.get("randomness", {}), **drawn}
     model = kept.get("model")
     if "data_preprocessor" in kept and isinstance(model, Mapping):
         # As mmengine's Runner does it: the model's own comes first.

@@ -77,7 +77,7 @@ def test_steps_without_type_are_aligned_by_what_they_are() -> None:
         {"work_dir": "/tmp/x", "experiment_name": "x", "launcher": "slurm", "resume": True},
         {"hypothesis": {"id": "H9"}, "hypothesis_name": "h9", "from_scratch": True},
         {"visualizer": {"type": "V", "name": "x"}, "log_level": "DEBUG", "log_processor": {}},
-        {"randomness": {"seed": 7, "deterministic": False}},
+        {"randomness": {"seed": 7, "deterministic": True}},
         {"data_root": "/elsewhere", "load_from": None, "auto_scale_lr": None},
         {"data_preprocessor": {"type": "Other"}},
     ],
@@ -96,7 +96,7 @@ def test_what_takes_no_effect_is_left_out(change: Config) -> None:
     ("change", "line"),
     [
         ({"load_from": "x.pth"}, "+ load_from: x.pth"),
-        ({"randomness": {"seed": 0, "deterministic": True}}, "+ randomness.deterministic: True"),
+        ({"randomness": {"seed": 0, "diff_rank_seed": True}}, "+ randomness.diff_rank_seed: True"),
         ({"pretrained_backbone": "a"}, "+ pretrained_backbone: a"),
         ({"train_cfg": {"max_epochs": 3}}, "train_cfg.max_epochs: 2 -> 3"),
         ({"model": {"type": "M", "head": None}}, "+ model.head: None"),
