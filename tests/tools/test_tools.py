@@ -268,6 +268,12 @@ def test_several_processes_train_one_run(tiny_config: Path, tmp_path: Path) -> N
     assert list(tmp_path.glob(".dist*")) == []
 
 
+def test_several_processes_do_not_try_what_fits(run: Run, tiny_config: Path) -> None:
+    options = ("--launcher", "pytorch", "--auto-batch")
+    code, _, err = run("train", "--config", tiny_config, *options)
+    assert "--auto-batch" in one_message(code, err)
+
+
 def test_several_processes_need_a_named_folder(run: Run, tiny_config: Path) -> None:
     code, _, err = run("train", "--config", tiny_config, "--launcher", "pytorch")
     assert "--work-dir" in one_message(code, err)
