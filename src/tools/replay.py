@@ -45,17 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(replay: Replay) -> None:
+    from seglab.utils.errors import visible
     from seglab.utils.pretty_printer import print_key_values
 
     facts = replay.facts
-    print(f"epoch {facts['epoch']}, step {facts['step']}: the {facts['what']} was {facts['text']}")
+    where = f"epoch {facts['epoch']}, step {facts['step']}"
+    print(visible(f"{where}: the {facts['what']} was {facts['text']}"))
     print_key_values("\nnow", {name: f"{value:g}" for name, value in replay.losses.items()})
-    print(f"\nfirst layer with values that are not finite: {replay.first_module or 'none'}")
+    first = replay.first_module or "none"
+    print(visible(f"\nfirst layer with values that are not finite: {first}"))
     shown = ", ".join(replay.gradients[:5]) or "none"
-    print(f"gradients that are not finite: {len(replay.gradients)} ({shown})")
+    print(visible(f"gradients that are not finite: {len(replay.gradients)} ({shown})"))
     print("\nthe batch:")
     for (path, low, high), labels in zip(replay.images, replay.labels, strict=True):
-        print(f"  {path}: values {low:g} to {high:g}, labels {', '.join(map(str, labels))}")
+        values = ", ".join(map(str, labels))
+        print(visible(f"  {path}: values {low:g} to {high:g}, labels {values}"))
 
 
 if __name__ == "__main__":

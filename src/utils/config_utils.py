@@ -214,11 +214,18 @@ def take_pretrained(config: Config) -> str | None:
 
     Returns:
         The path, name or URL of the weights; None if the model starts from random weights.
+
+    Raises:
+        UserError: The config's model or its backbone is no dict.
     """
     model = config.get("model", {})
-    backbone = model.get("backbone", {}) or {}
+    backbone = (model.get("backbone") or {}) if isinstance(model, dict) else {}
     found = config.get("pretrained_backbone")
-    for node in (model, backbone):
+    for name, node in (("model", model), ("model.backbone", backbone)):
+        if not isinstance(node, dict):
+            raise UserError(
+                f"config {config.filename}: {name} is {node!r}", f"make it a dict: {name}.type=..."
+            )
         if node.get("pretrained"):
             found = node["pretrained"]
         if "pretrained" in node:

@@ -71,17 +71,28 @@ def load_history(folder: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: The file is missing or damaged; names the line.
     """
+    return [
+        {key: item for key, item in record.items() if item is not None}
+        for record in stored_history(folder)
+    ]
+
+
+def stored_history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs of `history.jsonl` as they are stored: None where a figure was not a number.
+
+    Raises:
+        UserError: The file is missing or damaged; names the line.
+    """
     path = folder / HISTORY_FILE
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}", RESTORE) from error
-    records = []
+    records: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            records.append({key: item for key, item in record.items() if item is not None})
-        except (ValueError, AttributeError, RecursionError) as error:
+            records.append({**json.loads(line)})
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}, line {number}: not a JSON object", RESTORE) from error
     return records
 

@@ -148,6 +148,13 @@ def test_pretrained_weights_leave_the_model(tmp_path: Path, model: str, found: s
     assert not config.model.get("pretrained") and not config.model.backbone.get("pretrained")
 
 
+@pytest.mark.parametrize("model", ["3", "dict(backbone=-13124)", "dict(backbone=[1])"])
+def test_a_model_that_is_no_dict_is_named(tmp_path: Path, model: str) -> None:
+    (tmp_path / "c.py").write_text(f"model = {model}")
+    with pytest.raises(UserError, match=r"c\.py: model.* is "):
+        take_pretrained(load_config(tmp_path / "c.py"))
+
+
 def test_class_names(tiny_config: Path, tmp_path: Path) -> None:
     assert class_names(load_config(tiny_config)) == ("background", "cat", "dog")
     path = tmp_path / "c.py"

@@ -10,6 +10,10 @@ from seglab.data.preflight.faults import Finding, make_finding
 from seglab.data.preflight.pet_folder import PetFolder
 from seglab.data.preflight.split_folder import SplitFolder
 from seglab.utils import oxford_pet as pets
+from seglab.utils.errors import UserError
+
+#: Settings of a data set that become parts of paths.
+_TEXTS = ("img_dir", "mask_dir", "split", "seg_map_suffix")
 
 
 def find_folders(cfg: Any, split: str) -> tuple[list[SplitFolder], list[Finding]]:
@@ -21,20 +25,38 @@ def find_folders(cfg: Any, split: str) -> tuple[list[SplitFolder], list[Finding]
 
     Returns:
         The folders, and a finding for each data set that cannot be looked into.
+
+    Raises:
+        UserError: A setting is of a kind that cannot be.
     """
     loader = cfg.get(f"{split}_dataloader") or {}
     if not loader.get("dataset"):
         return [], [make_finding("missing-dataloader", split=split)]
+    _require(loader, "batch_size", int, f"{split}_dataloader")
     folders: list[SplitFolder] = []
     findings: list[Finding] = []
     for dataset, repeats in _unwrap(loader["dataset"], 1):
         name = type_name(dataset)
+        for key in _TEXTS:
+            _require(dataset, key, str, f"{split}_dataloader.dataset")
         if name in _READERS:
             folders.append(_READERS[name](dataset, split, repeats))
         else:
             known = ", ".join(_READERS)
             findings.append(make_finding("unchecked-dataset", split=split, type=name, known=known))
     return folders, findings
+
+
+def _require(node: Mapping[str, Any], key: str, kind: type, where: str) -> None:
+    """Refuse a setting of another kind, which would fail later without its name.
+
+    Raises:
+        UserError: It is there, and of another kind.
+    """
+    value = node.get(key, kind())
+    if not isinstance(value, kind):
+        word = {int: "a whole number", str: "text"}[kind]
+        raise UserError(f"{where}.{key} is {value!r}", f"make it {word}, or leave it out")
 
 
 def type_name(spec: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.dist import master_only
 from mmengine.runner import EpochBasedTrainLoop
 
+from seglab.utils import run_files
 from seglab.utils.io_utils import to_plain, write_text
 from seglab.utils.result_files import HISTORY_FILE
 
@@ -18,19 +19,22 @@ def read_history(work_dir: str | Path) -> list[dict[str, Any]]:
     """The records of a run's `history.jsonl`, one per finished epoch; empty if there is none.
 
     A figure that was not a number (a class nobody predicted has no precision) is left out.
+
+    Raises:
+        UserError: The file is damaged.
     """
-    return [
-        {key: value for key, value in record.items() if value is not None}
-        for record in stored_history(work_dir)
-    ]
+    folder = Path(work_dir)
+    return run_files.load_history(folder) if (folder / HISTORY_FILE).is_file() else []
 
 
 def stored_history(work_dir: str | Path) -> list[dict[str, Any]]:
-    """The history as it is stored: None where a figure was not a number."""
-    path = Path(work_dir) / HISTORY_FILE
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The history as it is stored, None where a figure was not a number; empty if there is none.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    folder = Path(work_dir)
+    return run_files.stored_history(folder) if (folder / HISTORY_FILE).is_file() else []
 
 
 def earlier_records(runner: Any) -> list[dict[str, Any]]:

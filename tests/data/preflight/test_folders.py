@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from seglab.data.preflight.folders import find_folders, type_name
+from seglab.utils.errors import UserError
 
 from .conftest import dataset_dict, draw_image, write_pair
 
@@ -55,6 +56,19 @@ def test_another_type_is_named_and_not_opened(root):
     assert folders == []
     assert (finding.code, finding.severity) == ("unchecked-dataset", "doubt")
     assert "CityscapesDataset" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [("batch_size", None, "a whole number"), ("dataset.mask_dir", ["labels"], "text"),
+     ("dataset.split", 3, "text")],
+)  # fmt: skip
+def test_a_setting_of_another_kind_is_named(root, key, value, fix):
+    cfg = loader(dataset_dict(root, "train"))
+    cfg.merge_from_dict({f"train_dataloader.{key}": value})
+    with pytest.raises(UserError, match=f"train_dataloader.{key} is ") as caught:
+        find_folders(cfg, "train")
+    assert fix in str(caught.value)
 
 
 @pytest.mark.parametrize("cfg", [{}, {"train_dataloader": None}, {"train_dataloader": {}}])

@@ -10,6 +10,7 @@ import torch
 from resuming import make_starts_quick, run
 from yapf.yapflib import yapf_api
 
+from seglab.mmseg_custom.engine.history import read_history
 from seglab.utils.errors import UserError
 from seglab.utils.resume_files import remove, write_checked
 
@@ -109,3 +110,13 @@ def test_refused_for_its_data_a_run_keeps_its_history(copy: tuple[Path, Path]) -
     with pytest.raises(UserError, match="train images or labels are not those"):
         run(config, folder, resume=True)
     assert what_it_says(folder) == before
+
+
+def test_a_damaged_history_is_written_again_from_the_state(copy: tuple[Path, Path]) -> None:
+    config, folder = copy
+    expected = [record["epoch"] for record in read_history(folder)]
+    (folder / "history.jsonl").write_text('{"epoch": 1}\n{"epo')
+    with pytest.raises(UserError, match=r"history\.jsonl, line 2: not a JSON object"):
+        read_history(folder)
+    run(config, folder, resume=True)
+    assert [record["epoch"] for record in read_history(folder)] == expected == [1, 2]
