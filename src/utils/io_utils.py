@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from seglab.utils.errors import UserError
+
+#: How JSON spells half of a character; two halves in a row are a whole one.
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @contextmanager
@@ -197,7 +201,11 @@ def read_json(path: str | Path) -> Any:
         UserError: The file is missing, too large or not JSON.
     """
     try:
-        return json.loads(read_small_text(path))
+        text = read_small_text(path)
+        content = json.loads(text)
+        if _HALF_CHARACTER.search(text):  # no file can hold these again, and no screen show them
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
     except (ValueError, RecursionError) as error:  # brackets nested without end
         raise UserError(f"{path} is not valid JSON: {error}", "restore the file") from error
 

@@ -13,7 +13,7 @@ from seglab.analysis.comparison_tables import shown_path
 from seglab.analysis.report import numbers
 from seglab.analysis.report.markdown import code_block, heading, say, table
 from seglab.analysis.run_folder import Run
-from seglab.utils.run_files import dig
+from seglab.utils.run_files import dig, finite
 
 
 def making_section(comparison: Comparison) -> list[str]:
@@ -60,7 +60,7 @@ def _facts(run: Run) -> dict[str, str]:
         "folder": shown_path(run.folder),
         "training seed": _text(run.seed),
         "status": f"{_text(record.get('status'))}, {_text(record.get('epochs'))} epochs in "
-        f"{numbers.duration(record.get('seconds'))}",
+        f"{numbers.duration(finite(record.get('seconds')))}",
         "best epoch": _text(best.get("epoch")),
         "start": _start(record),
         "device": f"{_devices(record)}; tested on {provenance['device']}",
