@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -16,9 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from seglab.utils.errors import UserError
-
-#: How JSON spells half of a character; two halves in a row are a whole one.
-_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @contextmanager
@@ -201,11 +197,7 @@ def read_json(path: str | Path) -> Any:
         UserError: The file is missing, too large or not JSON.
     """
     try:
-        text = read_small_text(path)
-        content = json.loads(text)
-        if _HALF_CHARACTER.search(text):  # no file can hold these again, and no screen show them
-            json.dumps(content, ensure_ascii=False).encode()
-        return content
+        return json.loads(read_small_text(path))
     except (ValueError, RecursionError) as error:  # brackets nested without end
         raise UserError(f"{path} is not valid JSON: {error}", "restore the file") from error
 

